@@ -1,0 +1,1 @@
+"""Terminal agents as data: find, launch, read."""

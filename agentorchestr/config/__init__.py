@@ -1,0 +1,1 @@
+"""Settings files and the trust a person gave to a repository."""

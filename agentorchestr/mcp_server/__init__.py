@@ -1,0 +1,1 @@
+"""The tools of lead and workers, over MCP and over plain HTTP."""

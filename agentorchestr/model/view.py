@@ -1,0 +1,173 @@
+"""What the facts add up to: a session as people and agents see it. Computed, never stored."""
+
+from dataclasses import dataclass, field
+
+from agentorchestr.model.facts import SessionCreated
+from agentorchestr.model.states import LEAD, Outcome, Report, WorkerState
+from agentorchestr.model.verdict import MergeAttempt, Verdict
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Running totals from an agent's own transcript; ``known`` is False when there is none to read."""
+
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+    known: bool = False
+
+
+@dataclass(frozen=True)
+class WorkerView:
+    """One lead or worker, as far as the facts tell."""
+
+    worker_id: str
+    role: str
+    agent: str
+    task: str
+    criteria: str
+    context: str
+    file_scope: tuple[str, ...]
+    branch: str
+    worktree: str
+    nonce: str
+    task_id: str
+    spawned_at: float
+    state: WorkerState = WorkerState.STARTING
+    since: float = 0.0
+    """When the state was entered."""
+    start_commit: str = ""
+    pane_id: str = ""
+    pid: int = 0
+    pid_started: float = 0.0
+    agent_session: str = ""
+    ready: bool = False
+    """Our MCP server was asked for its tools with this worker's token."""
+    prompt_taken: bool = False
+    """A hook or transcript showed that its first turn began."""
+    in_turn: bool = False
+    asks: str = ""
+    """What it waits for a person to decide; empty when it does not."""
+    report: Report | None = None
+    summary: str = ""
+    last_note: str = ""
+    alive: bool = False
+    killed: bool = False
+    exit_status: int | None = None
+    last_screen: str = ""
+    merged: bool = False
+    turns: int = 0
+    nudges: int = 0
+    """Doorbells rung since its last report or turn that acted."""
+    tokens: Tokens = Tokens()
+
+    @property
+    def is_lead(self) -> bool:
+        """Whether this is the session's lead."""
+        return self.worker_id == LEAD
+
+
+@dataclass(frozen=True)
+class TaskView:
+    """One task on the session's list."""
+
+    task_id: str
+    title: str
+    detail: str
+    criteria: str
+    after: tuple[str, ...]
+    author: str
+    owner: str = ""
+    report: Report | None = None
+
+
+@dataclass(frozen=True)
+class NoteView:
+    """A note every agent of the session can read."""
+
+    note_id: str
+    at: float
+    author: str
+    text: str
+
+
+@dataclass(frozen=True)
+class MessageView:
+    """A message and how far it got."""
+
+    message_id: str
+    at: float
+    sender: str
+    receiver: str
+    body: str
+    question: bool = False
+    read_at: float | None = None
+
+
+@dataclass(frozen=True)
+class SessionView:
+    """A whole session. The dicts are owned by the reducer: read, never write."""
+
+    created: SessionCreated
+    created_at: float
+    generation: int = 0
+    supervisor_pid: int = 0
+    supervisor_started: float = 0.0
+    port: int = 0
+    last_seq: int = 0
+    workers: dict[str, WorkerView] = field(default_factory=dict)
+    """By worker id, the lead included, in order of spawning."""
+    tasks: dict[str, TaskView] = field(default_factory=dict)
+    notes: tuple[NoteView, ...] = ()
+    messages: dict[str, MessageView] = field(default_factory=dict)
+    merges: tuple[MergeAttempt, ...] = ()
+    merges_open: dict[str, str] = field(default_factory=dict)
+    """Merges asked for and not ended: merge id to worker id."""
+    verdicts: tuple[Verdict, ...] = ()
+    verifies_open: tuple[str, ...] = ()
+    events_read: int = 0
+    """The lead was given all events up to this sequence number."""
+    goal_marked: Outcome | None = None
+    goal_summary: str = ""
+    unverified_reason: str = ""
+    stop_asked: bool = False
+    landed: str = ""
+    outcome: Outcome | None = None
+    """Set when the session is over."""
+    ended_at: float | None = None
+    end_summary: str = ""
+
+    @property
+    def session_id(self) -> str:
+        """The session's id."""
+        return self.created.session_id
+
+    @property
+    def integration_branch(self) -> str:
+        """The branch that receives what was verified."""
+        return integration_branch(self.session_id)
+
+    @property
+    def lead(self) -> WorkerView | None:
+        """The lead, once it was asked for."""
+        return self.workers.get(LEAD)
+
+    @property
+    def team(self) -> tuple[WorkerView, ...]:
+        """The workers without the lead, in order of spawning."""
+        return tuple(w for w in self.workers.values() if not w.is_lead)
+
+
+def integration_branch(session_id: str) -> str:
+    """The branch of *session_id* that receives what was verified."""
+    return f"agentorchestr/{session_id}/integration"
+
+
+def worker_branch(session_id: str, worker_id: str) -> str:
+    """The branch of one worker."""
+    return f"agentorchestr/{session_id}/{worker_id}"
+
+
+def tmux_session_name(session_id: str) -> str:
+    """The name of the tmux session that shows *session_id*."""
+    return f"ao-{session_id}"

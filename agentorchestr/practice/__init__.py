@@ -1,0 +1,1 @@
+"""An agent that needs no model: for the demo and the tests."""

@@ -1,0 +1,157 @@
+"""Run programs and read the process table; nothing here goes through a shell."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from agentorchestr.errors import MissingDependency, OrchestrError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MARK_VARIABLE = "AGENTORCHESTR_MARK"
+"""Every process of ours carries ``<session_id>:<worker_id>`` here, so that leftovers can be found."""
+
+
+class ProgramTimeout(OrchestrError):
+    """A program did not end within its time limit; its whole process group was ended."""
+
+
+@dataclass(frozen=True)
+class Completed:
+    """How a program ended. ``returncode`` is negative for a signal, as in ``subprocess``."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+    took_s: float
+
+    @property
+    def text(self) -> str:
+        """Standard output as UTF-8, undecodable bytes replaced."""
+        return self.stdout.decode(errors="replace")
+
+    @property
+    def error_text(self) -> str:
+        """Standard error as UTF-8, stripped."""
+        return self.stderr.decode(errors="replace").strip()
+
+
+def run(
+    argv: Sequence[str | os.PathLike[str]],
+    *,
+    timeout_s: float,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+    merge_stderr: bool = False,
+) -> Completed:
+    """Run *argv* to its end and keep what it printed.
+
+    It gets its own process group, so that at the time limit its children end with it.
+
+    Raises ``ProgramTimeout`` at the limit and ``MissingDependency`` when the program is not there.
+    """
+    words = tuple(os.fspath(word) for word in argv)
+    started = time.monotonic()
+    try:
+        child = subprocess.Popen(
+            words,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if merge_stderr else subprocess.PIPE,
+            start_new_session=True,
+        )
+    except (FileNotFoundError, PermissionError) as exc:
+        if cwd is not None and not cwd.is_dir():
+            raise OrchestrError(f"cannot run {words[0]}: the directory {cwd} is missing") from exc
+        raise MissingDependency(f"cannot run {words[0]}: {exc.strerror}") from exc
+    try:
+        out, err = child.communicate(stdin, timeout=timeout_s)
+    except subprocess.TimeoutExpired as exc:
+        end_group(child.pid)
+        child.communicate()
+        raise ProgramTimeout(f"{words[0]} did not end within {timeout_s:g} s") from exc
+    finally:
+        for pipe in (child.stdin, child.stdout, child.stderr):
+            if pipe is not None:
+                pipe.close()
+    return Completed(words, child.returncode, out, err or b"", time.monotonic() - started)
+
+
+async def offload(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a blocking *function* in a thread: the only bridge from the core to the drivers."""
+    return await asyncio.to_thread(function, *args, **kwargs)
+
+
+def end_group(pgid: int, *, sig: int = signal.SIGKILL) -> None:
+    """Signal a process group that we started; a group that is gone already is fine."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pgid, sig)
+
+
+def start_time(pid: int) -> float | None:
+    """When *pid* started (seconds since the epoch), or None when no such process runs.
+
+    A zombie counts as gone: it runs nothing. Together with the pid this names a process for good.
+    """
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return float(process.create_time())
+    except psutil.Error:
+        return None
+
+
+def marked(mark_prefix: str) -> list[int]:
+    """Pids of this user's living processes whose mark begins with *mark_prefix*, oldest first.
+
+    Source: the environment of each process, as the kernel shows it to its owner.
+    """
+    import psutil
+
+    found: list[tuple[float, int]] = []
+    me = os.geteuid()
+    for process in psutil.process_iter():
+        try:
+            if process.uids().effective != me or process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            if process.environ().get(MARK_VARIABLE, "").startswith(mark_prefix):
+                found.append((process.create_time(), process.pid))
+        except psutil.Error:
+            continue
+    return [pid for _, pid in sorted(found)]
+
+
+def end_marked(mark_prefix: str, *, grace_s: float = 2.0) -> list[int]:
+    """End every process with this mark: SIGTERM, then after *grace_s* SIGKILL. Returns their pids."""
+    import psutil
+
+    mine = {os.getpid(), os.getppid()}
+    victims = [psutil.Process(pid) for pid in _existing(marked(mark_prefix)) if pid not in mine]
+    for victim in victims:
+        with contextlib.suppress(psutil.Error):
+            victim.terminate()
+    _, alive = psutil.wait_procs(victims, timeout=grace_s)
+    for victim in alive:
+        with contextlib.suppress(psutil.Error):
+            victim.kill()
+    psutil.wait_procs(alive, timeout=grace_s)
+    return [victim.pid for victim in victims]
+
+
+def _existing(pids: Sequence[int]) -> list[int]:
+    return [pid for pid in pids if start_time(pid) is not None]

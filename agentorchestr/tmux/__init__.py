@@ -1,0 +1,1 @@
+"""The tmux driver: panes, screens, typed text."""

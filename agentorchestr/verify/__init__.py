@@ -1,0 +1,1 @@
+"""Find the project's checks, run them, keep the evidence."""

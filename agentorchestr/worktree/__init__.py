@@ -1,0 +1,1 @@
+"""The git driver: worktrees, merges, and the one gateway for destructive acts."""
