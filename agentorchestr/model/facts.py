@@ -284,6 +284,14 @@ class Landed:
 
 
 @dataclass(frozen=True)
+class WorkerStalled:
+    """A worker stopped without a report, and reminding it did not help; the lead has to look."""
+
+    worker_id: str
+    why: str
+
+
+@dataclass(frozen=True)
 class TokensCounted:
     """Running totals of one agent, from its own transcript."""
 
@@ -330,6 +338,7 @@ Fact = (
     | GoalMarked
     | StopAsked
     | Landed
+    | WorkerStalled
     | TokensCounted
     | SessionEnded
 )

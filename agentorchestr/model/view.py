@@ -51,6 +51,9 @@ class WorkerView:
     report: Report | None = None
     summary: str = ""
     last_note: str = ""
+    turn_error: str = ""
+    """Why its last turn failed, in the agent's words; empty after a turn that went well."""
+    limited: bool = False
     alive: bool = False
     killed: bool = False
     exit_status: int | None = None
@@ -105,6 +108,21 @@ class MessageView:
 
 
 @dataclass(frozen=True)
+class LeadEvent:
+    """Something the lead has to know of: what wakes it and what its waits return.
+
+    *kind*: done, blocked, failed, dead, asks, limited, idle, question, merge, verify, spawn_failed.
+    """
+
+    seq: int
+    kind: str
+    worker_id: str
+    text: str
+    merge: MergeAttempt | None = None
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True)
 class SessionView:
     """A whole session. The dicts are owned by the reducer: read, never write."""
 
@@ -125,6 +143,7 @@ class SessionView:
     """Merges asked for and not ended: merge id to worker id."""
     verdicts: tuple[Verdict, ...] = ()
     verifies_open: tuple[str, ...] = ()
+    events: tuple[LeadEvent, ...] = ()
     events_read: int = 0
     """The lead was given all events up to this sequence number."""
     goal_marked: Outcome | None = None
@@ -151,6 +170,11 @@ class SessionView:
     def lead(self) -> WorkerView | None:
         """The lead, once it was asked for."""
         return self.workers.get(LEAD)
+
+    @property
+    def unread_events(self) -> tuple[LeadEvent, ...]:
+        """What the lead was not given yet."""
+        return tuple(event for event in self.events if event.seq > self.events_read)
 
     @property
     def team(self) -> tuple[WorkerView, ...]:

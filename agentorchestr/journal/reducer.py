@@ -1,0 +1,153 @@
+"""Facts in, view out: the only place where a session's state is computed."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from agentorchestr.errors import JournalError
+from agentorchestr.journal.events import lead_event
+from agentorchestr.journal.workers import WORKER_FACTS, reduce_worker, state_of
+from agentorchestr.model import facts as f
+from agentorchestr.model.facts import Recorded
+from agentorchestr.model.view import MessageView, NoteView, SessionView, TaskView, WorkerView
+
+
+def derive(recorded: Iterable[Recorded]) -> SessionView:
+    """The view after all of *recorded*, which begins with ``SessionCreated``.
+
+    Raises ``JournalError`` when there is no such beginning.
+    """
+    view: SessionView | None = None
+    for item in recorded:
+        view = step(view, item)
+    if view is None:
+        raise JournalError("the journal is empty: the session was never created")
+    return view
+
+
+def step(view: SessionView | None, item: Recorded) -> SessionView:
+    """The view after one more fact."""
+    if view is None:
+        if not isinstance(item.fact, f.SessionCreated):
+            raise JournalError("the journal does not begin with the session's creation")
+        return SessionView(created=item.fact, created_at=item.at, last_seq=item.seq)
+    event = lead_event(view, item)
+    view = _apply(view, item)
+    if event is not None:
+        view = replace(view, events=(*view.events, event))
+    return replace(view, last_seq=item.seq)
+
+
+def _apply(view: SessionView, item: Recorded) -> SessionView:
+    fact = item.fact
+    if isinstance(fact, f.WorkerSpawned):
+        view.workers[fact.worker_id] = _spawned(fact, item.at)
+    elif isinstance(fact, WORKER_FACTS):
+        _change_worker(view, fact, item.at)
+    if isinstance(fact, f.MessageQueued | f.MessagesRead):
+        return _message(view, fact, item.at)
+    if isinstance(fact, f.TaskAdded | f.TaskClaimed | f.TaskClosed):
+        return _task(view, fact)
+    if isinstance(fact, f.MergeAsked | f.MergeEnded | f.VerifyAsked | f.VerifyEnded):
+        return _integration(view, fact)
+    return _session(view, item)
+
+
+def _session(view: SessionView, item: Recorded) -> SessionView:
+    match item.fact:
+        case f.SupervisorStarted(generation=generation, pid=pid, pid_started=started, port=port):
+            return replace(
+                view, generation=generation, supervisor_pid=pid, supervisor_started=started, port=port
+            )
+        case f.NoteWritten(note_id=note_id, author=author, text=text):
+            return replace(view, notes=(*view.notes, NoteView(note_id, item.at, author, text)))
+        case f.EventsRead(up_to=up_to):
+            return replace(view, events_read=max(view.events_read, up_to))
+        case f.GoalMarked(outcome=outcome, summary=summary, unverified_reason=reason):
+            return replace(view, goal_marked=outcome, goal_summary=summary, unverified_reason=reason)
+        case f.StopAsked():
+            return replace(view, stop_asked=True)
+        case f.Landed(branch=branch, commit=commit):
+            return replace(view, landed=f"{branch} at {commit}")
+        case f.SessionEnded(outcome=outcome, summary=summary):
+            return replace(view, outcome=outcome, ended_at=item.at, end_summary=summary)
+        case _:
+            return view
+
+
+def _spawned(fact: f.WorkerSpawned, at: float) -> WorkerView:
+    return WorkerView(
+        worker_id=fact.worker_id,
+        role=fact.role,
+        agent=fact.agent,
+        task=fact.task,
+        criteria=fact.criteria,
+        context=fact.context,
+        file_scope=fact.file_scope,
+        branch=fact.branch,
+        worktree=fact.worktree,
+        nonce=fact.nonce,
+        task_id=fact.task_id,
+        spawned_at=at,
+        since=at,
+    )
+
+
+def _change_worker(view: SessionView, fact: f.Fact, at: float) -> None:
+    """Apply a fact about one worker; ``since`` moves only when the state does."""
+    worker_id = fact.receiver if isinstance(fact, f.MessageQueued) else getattr(fact, "worker_id", "")
+    if isinstance(fact, f.MergeEnded):
+        worker_id = fact.attempt.worker_id
+    before = view.workers.get(worker_id)
+    if before is None:
+        return
+    after = reduce_worker(before, fact)
+    state = state_of(after)
+    since = before.since if state is before.state else at
+    view.workers[worker_id] = replace(after, state=state, since=since)
+
+
+def _message(view: SessionView, fact: f.MessageQueued | f.MessagesRead, at: float) -> SessionView:
+    if isinstance(fact, f.MessageQueued):
+        view.messages[fact.message_id] = MessageView(
+            fact.message_id, at, fact.sender, fact.receiver, fact.body, fact.question
+        )
+        return view
+    for message_id in fact.message_ids:
+        message = view.messages.get(message_id)
+        if message is not None and message.read_at is None:
+            view.messages[message_id] = replace(message, read_at=at)
+    return view
+
+
+def _task(view: SessionView, fact: f.TaskAdded | f.TaskClaimed | f.TaskClosed) -> SessionView:
+    if isinstance(fact, f.TaskAdded):
+        view.tasks[fact.task_id] = TaskView(
+            fact.task_id, fact.title, fact.detail, fact.criteria, fact.after, fact.author
+        )
+        return view
+    task = view.tasks.get(fact.task_id)
+    if task is None:
+        return view
+    if isinstance(fact, f.TaskClaimed):
+        view.tasks[fact.task_id] = replace(task, owner=task.owner or fact.worker_id)
+    else:
+        view.tasks[fact.task_id] = replace(task, report=fact.report)
+    return view
+
+
+def _integration(
+    view: SessionView, fact: f.MergeAsked | f.MergeEnded | f.VerifyAsked | f.VerifyEnded
+) -> SessionView:
+    match fact:
+        case f.MergeAsked(merge_id=merge_id, worker_id=worker_id):
+            view.merges_open[merge_id] = worker_id
+            return view
+        case f.MergeEnded(attempt=attempt):
+            view.merges_open.pop(attempt.merge_id, None)
+            verdicts = view.verdicts if attempt.verdict is None else (*view.verdicts, attempt.verdict)
+            return replace(view, merges=(*view.merges, attempt), verdicts=verdicts)
+        case f.VerifyAsked(verdict_id=verdict_id):
+            return replace(view, verifies_open=(*view.verifies_open, verdict_id))
+        case f.VerifyEnded(verdict=verdict):
+            still = tuple(v for v in view.verifies_open if v != verdict.verdict_id)
+            return replace(view, verifies_open=still, verdicts=(*view.verdicts, verdict))

@@ -1,0 +1,124 @@
+"""How facts change one worker, and which state they add up to."""
+
+from dataclasses import replace
+
+from agentorchestr.model import facts as f
+from agentorchestr.model.states import AgentEventKind, MergeResult, Report, WorkerState
+from agentorchestr.model.view import Tokens, WorkerView
+
+WORKER_FACTS = (
+    f.WorktreeReady,
+    f.PaneOpened,
+    f.AgentReady,
+    f.AgentSeen,
+    f.PaneDied,
+    f.WorkerReported,
+    f.SpawnFailed,
+    f.WorkerKilled,
+    f.ProgressNoted,
+    f.MessageQueued,
+    f.DoorbellRung,
+    f.MergeEnded,
+    f.TokensCounted,
+    f.WorkerStalled,
+)
+
+REPORTED = {
+    Report.DONE: WorkerState.DONE,
+    Report.BLOCKED: WorkerState.BLOCKED,
+    Report.FAILED: WorkerState.FAILED,
+}
+
+
+def state_of(worker: WorkerView) -> WorkerState:
+    """The state these facts add up to; what a worker says of itself counts before what it does."""
+    if worker.killed:
+        return WorkerState.DEAD
+    if worker.report is not None:
+        return REPORTED[worker.report]
+    if worker.pid and not worker.alive:
+        return WorkerState.DEAD
+    if worker.asks:
+        return WorkerState.ASKS
+    if worker.limited:
+        return WorkerState.LIMITED
+    if worker.in_turn:
+        return WorkerState.WORKING
+    return WorkerState.IDLE if worker.prompt_taken else WorkerState.STARTING
+
+
+def reduce_worker(worker: WorkerView, fact: f.Fact) -> WorkerView:
+    """*worker* after *fact*, its ``state`` not computed yet."""
+    match fact:
+        case f.AgentSeen():
+            return _seen(worker, fact)
+        case f.PaneOpened() | f.PaneDied() | f.WorktreeReady() | f.AgentReady():
+            return _life(worker, fact)
+        case f.WorkerReported(report=report, summary=summary):
+            return replace(worker, report=report, summary=summary, last_note=summary, nudges=0)
+        case f.SpawnFailed(why=why):
+            return replace(worker, report=Report.FAILED, summary=why, last_note=why)
+        case f.WorkerKilled():
+            return replace(worker, killed=True, alive=False, in_turn=False, asks="")
+        case f.ProgressNoted(text=text):
+            return replace(worker, last_note=text)
+        case f.MessageQueued():
+            # New work: what it said of the old is no longer the answer, unless nobody is there to do it.
+            return replace(worker, report=None) if worker.alive and not worker.is_lead else worker
+        case f.DoorbellRung():
+            return replace(worker, nudges=worker.nudges + 1)
+        case f.MergeEnded(attempt=attempt):
+            return replace(worker, merged=worker.merged or attempt.result is MergeResult.MERGED)
+        case f.WorkerStalled(why=why):
+            return replace(worker, last_note=why)
+        case f.TokensCounted(input_tokens=given, output_tokens=made, cached_tokens=cached):
+            return replace(worker, tokens=Tokens(given, made, cached, known=True))
+        case _:
+            return worker
+
+
+def _life(worker: WorkerView, fact: f.Fact) -> WorkerView:
+    match fact:
+        case f.WorktreeReady(start_commit=commit):
+            return replace(worker, start_commit=commit)
+        case f.PaneOpened(pane_id=pane_id, pid=pid, pid_started=started, agent_session=session):
+            return replace(
+                worker,
+                pane_id=pane_id,
+                pid=pid,
+                pid_started=started,
+                alive=True,
+                exit_status=None,
+                agent_session=session or worker.agent_session,
+            )
+        case f.PaneDied(exit_status=status, last_screen=screen):
+            return replace(
+                worker, alive=False, in_turn=False, asks="", exit_status=status, last_screen=screen
+            )
+        case f.AgentReady():
+            return replace(worker, ready=True)
+        case _:
+            return worker
+
+
+def _seen(worker: WorkerView, fact: f.AgentSeen) -> WorkerView:
+    if fact.agent_session:
+        worker = replace(worker, agent_session=fact.agent_session)
+    match fact.kind:
+        case AgentEventKind.PROMPT_TAKEN:
+            turns = worker.turns + (0 if worker.in_turn else 1)
+            return replace(
+                worker, prompt_taken=True, in_turn=True, asks="", limited=False, turn_error="", turns=turns
+            )
+        case AgentEventKind.ACTIVE:
+            return replace(worker, in_turn=True, asks="", limited=False, prompt_taken=True)
+        case AgentEventKind.ASKS:
+            return replace(worker, asks=fact.detail or "a question", last_note=f"asks: {fact.detail}")
+        case AgentEventKind.LIMITED:
+            return replace(worker, limited=True, in_turn=False, last_note=fact.detail)
+        case AgentEventKind.TURN_ENDED:
+            return replace(worker, in_turn=False, asks="", turn_error="")
+        case AgentEventKind.TURN_FAILED:
+            return replace(worker, in_turn=False, asks="", turn_error=fact.detail, last_note=fact.detail)
+        case AgentEventKind.ENDED | AgentEventKind.STARTED:
+            return replace(worker, in_turn=False, asks="")
