@@ -1,0 +1,92 @@
+"""The briefs: all that a lead or a worker is told when it starts, as one short text."""
+
+from collections.abc import Callable, Sequence
+
+from agentorchestr.context.roles import RoleCard
+from agentorchestr.context.wording import checks_text, fenced, filled, repository_section, sections, shortened
+from agentorchestr.model.verdict import CheckCommand
+from agentorchestr.model.view import SessionView, WorkerView
+
+ToolName = Callable[[str], str]
+"""From our name of a tool to the name under which the agent's model sees it."""
+
+GOAL_LIMIT_CHARS = 4_000
+"""How much of the session's goal a worker sees: its own task is what counts."""
+
+
+def lead_brief(
+    view: SessionView,
+    *,
+    goal: str,
+    agents: Sequence[str],
+    tool_name: ToolName,
+    project_text: str,
+    max_workers: int,
+) -> str:
+    """Tell the lead the goal, byte for byte, and how a session is led.
+
+    *agents* are the workers' agents in order of preference.
+    """
+    values = {
+        "session_id": view.session_id,
+        "goal": fenced(goal),
+        "integration_branch": view.integration_branch,
+        "base_branch": view.created.base_branch or view.created.base_commit,
+        "checks": checks_text(view.created.checks),
+        "max_workers": str(max_workers),
+        "agents": ", ".join(agents),
+    }
+    return sections(filled("lead", values, tool_name), repository_section(project_text))
+
+
+def worker_brief(
+    worker: WorkerView,
+    *,
+    session_goal: str,
+    role: RoleCard,
+    tool_name: ToolName,
+    has_mcp: bool,
+    base_branch: str,
+    integration_branch: str,
+    checks: Sequence[CheckCommand],
+    project_text: str,
+) -> str:
+    """Tell a worker its task, byte for byte, its role, its limits, and how it reports.
+
+    Without MCP the report goes by command, by a line on the screen, or by a file. The line's two halves stand
+    apart in the text, so that a screen which shows this brief is never taken for a report.
+    """
+    values = {
+        "worker_id": worker.worker_id,
+        "role_title": role.title,
+        "role_text": role.text,
+        "task": sections(fenced(worker.task), *_task_details(worker)).rstrip("\n"),
+        "branch": worker.branch,
+        "integration_branch": integration_branch,
+        "base_branch": base_branch or "the base",
+        "limits": filled("limits_editing" if role.may_edit else "limits_reading", {}, tool_name),
+        "checks": checks_text(checks),
+        "nonce": worker.nonce,
+    }
+    return sections(
+        filled("worker", values, tool_name),
+        filled("report_by_tool" if has_mcp else "report_by_command", values, tool_name),
+        _whole_goal(session_goal, worker.task),
+        repository_section(project_text),
+    )
+
+
+def _task_details(worker: WorkerView) -> tuple[str, ...]:
+    told = (
+        ("Done means:", worker.criteria),
+        ("Files of this task (leave others as they are):", "\n".join(worker.file_scope)),
+        ("From the lead:", worker.context),
+    )
+    return tuple(f"{heading}\n\n{fenced(text)}" for heading, text in told if text)
+
+
+def _whole_goal(session_goal: str, task: str) -> str:
+    if session_goal == task:
+        return ""
+    shown = shortened(session_goal, limit_chars=GOAL_LIMIT_CHARS, rest="the lead has the whole")
+    return "## The goal of the whole session\n\nFor orientation only; others do the rest.\n\n" + fenced(shown)
