@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import selectors
 import signal
 import subprocess
 import time
@@ -87,6 +88,97 @@ def run(
             if pipe is not None:
                 pipe.close()
     return Completed(words, child.returncode, out, err or b"", time.monotonic() - started)
+
+
+@dataclass(frozen=True)
+class Watched:
+    """How a program ended whose output may be endless: only the last bytes of it are kept."""
+
+    returncode: int
+    tail: bytes
+    """Standard output and error as they came, the end of them."""
+    took_s: float
+    timed_out: bool
+
+
+def run_watched(
+    argv: Sequence[str], *, timeout_s: float, cwd: Path, env: Mapping[str, str], mark: str, keep_bytes: int
+) -> Watched:
+    """Run *argv* until it ends or *timeout_s* is over, then end whatever it left running.
+
+    Leftovers are found by process group and by *mark*, so one that left the group ends as well.
+
+    Raises ``MissingDependency`` when the program is not there.
+    """
+    started = time.monotonic()
+    try:
+        child = subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env={**env, MARK_VARIABLE: mark},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except (FileNotFoundError, PermissionError, NotADirectoryError) as exc:
+        raise MissingDependency(f"cannot run {argv[0]}: {exc.strerror}") from exc
+    try:
+        tail, timed_out = _read_tail(child, deadline=started + timeout_s, keep_bytes=keep_bytes)
+    finally:
+        end_group(child.pid)
+        child.wait()
+        end_marked(mark, grace_s=0.5)
+        if child.stdout is not None:
+            child.stdout.close()
+    return Watched(child.returncode, tail, time.monotonic() - started, timed_out)
+
+
+def _read_tail(child: "subprocess.Popen[bytes]", *, deadline: float, keep_bytes: int) -> tuple[bytes, bool]:
+    """Read until the child itself ends: a leftover that holds the pipe open must not delay the answer."""
+    if child.stdout is None:
+        return b"", False
+    tail = bytearray()
+    fd = child.stdout.fileno()
+    os.set_blocking(fd, False)
+    ended, open_end = False, True
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(fd, selectors.EVENT_READ)
+        while not ended and time.monotonic() < deadline:
+            # The state is asked before the read, so nothing printed before the end is missed.
+            ended = child.poll() is not None
+            if open_end:
+                waiting.select(0 if ended else 0.05)
+                open_end = _drain(fd, tail, keep_bytes=keep_bytes)
+            elif not ended:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(0.05)
+    return bytes(tail), not ended
+
+
+def _drain(fd: int, tail: bytearray, *, keep_bytes: int) -> bool:
+    """Move what waits in the pipe to *tail*, a bounded amount at once; False at its end."""
+    for _ in range(64):
+        try:
+            piece = os.read(fd, 65536)
+        except BlockingIOError:
+            return True
+        if not piece:
+            return False
+        tail += piece
+        del tail[:-keep_bytes]
+    return True
+
+
+def run_foreground(argv: Sequence[str], *, env: Mapping[str, str]) -> int:
+    """Run *argv* on the person's own terminal until it ends, and give its exit code.
+
+    Raises ``MissingDependency`` when the program is not there.
+    """
+    try:
+        return subprocess.run(argv, env=env, check=False).returncode
+    except FileNotFoundError as exc:
+        raise MissingDependency(f"cannot run {argv[0]}: {exc.strerror}") from exc
 
 
 async def offload(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
