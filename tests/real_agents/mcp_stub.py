@@ -2,7 +2,9 @@
 
 import socket
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import uvicorn
 from mcp.server.mcpserver import MCPServer
@@ -14,12 +16,15 @@ class McpStub:
 
     brief: str
     done: list[str] = field(default_factory=list)
+    lists: int = 0
 
     def __post_init__(self) -> None:
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
         self._server = uvicorn.Server(uvicorn.Config(self._app(), log_level="critical", lifespan="on"))
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True
+        )
         self._thread.start()
 
     @property
@@ -32,7 +37,7 @@ class McpStub:
         self._thread.join(5)
         self._socket.close()
 
-    def _app(self) -> object:
+    def _app(self) -> "Counting":
         mcp = MCPServer("agentorchestr", log_level="CRITICAL")
 
         @mcp.tool()
@@ -46,4 +51,19 @@ class McpStub:
             self.done.append(summary)
             return "noted"
 
-        return mcp.streamable_http_app(stateless_http=True)
+        return Counting(self, mcp.streamable_http_app(stateless_http=True))
+
+
+class Counting:
+    """An ASGI app that looks for ``tools/list`` in what passes through."""
+
+    def __init__(self, stub: McpStub, app: Callable[..., Any]) -> None:
+        self.stub, self.app = stub, app
+
+    async def __call__(self, scope: Any, receive: Callable[[], Any], send: Callable[..., Any]) -> None:
+        async def watched() -> Any:
+            event = await receive()
+            self.stub.lists += b'"tools/list"' in event.get("body", b"")
+            return event
+
+        await self.app(scope, watched, send)

@@ -33,7 +33,9 @@ def codex_words(stub: McpStub, model: str) -> list[str]:
 
 
 def run(words: Sequence[str], cwd: Path, env: dict[str, str]) -> list[dict[str, object]]:
-    done = subprocess.run(words, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=90)
+    done = subprocess.run(
+        words, check=False, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=90
+    )
     assert done.returncode == 0, (done.stdout + done.stderr).decode()
     return [json.loads(line) for line in done.stdout.decode().splitlines() if line.startswith("{")]
 
@@ -74,6 +76,8 @@ def test_codex_does_a_job_and_counts_its_tokens(
     usage = next(line["usage"] for line in lines if line["type"] == "turn.completed")
     assert isinstance(usage, dict)
     told = Usage(
-        usage["input_tokens"] - usage["cached_input_tokens"], usage["cached_input_tokens"], usage["output_tokens"]
+        usage["input_tokens"] - usage["cached_input_tokens"],
+        usage["cached_input_tokens"],
+        usage["output_tokens"],
     )
     assert told == model.spent("worker")

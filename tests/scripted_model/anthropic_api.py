@@ -14,6 +14,7 @@ from tests.scripted_model.conversation import (
     Message,
     Offer,
     Result,
+    call_of,
     flat_text,
     tool_of,
 )
@@ -92,8 +93,8 @@ def _answered(message: Mapping[str, object]) -> Answered:
         return Answered(content, ())
     blocks = _dicts(content)
     text = "\n".join(str(block.get("text", "")) for block in blocks if block.get("type") == "text")
-    tools = tuple(tool_of(str(block.get("id", ""))) for block in blocks if block.get("type") == "tool_use")
-    return Answered(text, tools)
+    used = (block for block in blocks if block.get("type") == "tool_use")
+    return Answered(text, tuple(call_of(str(use.get("id", "")), use.get("input")) for use in used))
 
 
 def _read_user(content: object, events: list[Event], notes: list[str]) -> None:

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping
 from tests.scripted_model.conversation import (
     Answer,
     Answered,
+    Call,
     Conversation,
     Event,
     Message,
     Offer,
     Result,
+    call_of,
     flat_text,
     tool_of,
 )
@@ -75,11 +77,17 @@ def _read_message(message: Mapping[str, object], events: list[Event], notes: lis
         events.append(Message(text))
     elif role == "assistant":
         made = _dicts(message.get("tool_calls"))
-        events.append(Answered(text, tuple(tool_of(str(call.get("id", ""))) for call in made)))
+        events.append(Answered(text, tuple(_call(call) for call in made)))
     elif role == "tool":
         events.append(Result(tool_of(str(message.get("tool_call_id", ""))), text))
     else:
         notes.append(text)
+
+
+def _call(made: Mapping[str, object]) -> Call:
+    function = made.get("function")
+    arguments = function.get("arguments") if isinstance(function, dict) else None
+    return call_of(str(made.get("id", "")), arguments)
 
 
 def _calls(answer: Answer, conversation: Conversation) -> list[dict[str, object]]:

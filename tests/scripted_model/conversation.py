@@ -60,7 +60,7 @@ class Answered:
     """An answer of ours that the client has in its history."""
 
     text: str
-    tools: tuple[str, ...]
+    calls: tuple[Call, ...]
 
 
 @dataclass(frozen=True)
@@ -138,13 +138,18 @@ class Conversation:
 
     @property
     def calls_made(self) -> int:
-        return sum(len(event.tools) for event in self.events if isinstance(event, Answered))
+        return sum(len(event.calls) for event in self.events if isinstance(event, Answered))
 
     @property
     def working_directory(self) -> str:
         """Where the client says it works; empty when it does not say."""
         found = re.search(r"(?:working directory: |<cwd>)([^\n<]+)", self.notes)
         return found.group(1).strip() if found else ""
+
+    def made(self, tool: str) -> tuple[Call, ...]:
+        """All calls of one logical *tool* that the client has in its history, oldest first."""
+        answers = (event for event in self.events if isinstance(event, Answered))
+        return tuple(call for answer in answers for call in answer.calls if call.tool == tool)
 
     def of(self, tool: str) -> tuple[Result, ...]:
         """All results of one logical *tool*."""
@@ -161,6 +166,17 @@ def tool_of(call_id: str) -> str:
     """The logical tool a call id of ours was made for; the id itself when it is not ours."""
     found = CALL_ID.match(call_id)
     return found.group("tool").replace("-", ":", 1) if found else call_id
+
+
+def call_of(call_id: str, arguments: object) -> Call:
+    """The call a client has in its history; *arguments* as an object, as JSON, or inside a script of ours."""
+    if isinstance(arguments, str):
+        written = re.search(r"\{.*\}(?=\);)", arguments) if arguments.startswith("//") else None
+        try:
+            arguments = json.loads(written.group() if written else arguments)
+        except ValueError:
+            arguments = {}
+    return Call(tool_of(call_id), arguments if isinstance(arguments, dict) else {})
 
 
 def flat_text(content: object) -> str:

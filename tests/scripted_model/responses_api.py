@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping
 from tests.scripted_model.conversation import (
     Answer,
     Answered,
+    Call,
     Conversation,
     Event,
     Message,
     Offer,
     Result,
+    call_of,
     flat_text,
     tool_of,
 )
@@ -95,11 +97,13 @@ def _offers(tools: object, namespace: str = "") -> list[Offer]:
 def _read_item(item: Mapping[str, object], events: list[Event], notes: list[str]) -> None:
     kind = item.get("type", "message")
     if kind in CALLS:
-        _add_answer(events, "", (tool_of(str(item.get("call_id", ""))),))
+        _add_answer(
+            events, "", call_of(str(item.get("call_id", "")), item.get("arguments") or item.get("input"))
+        )
     elif kind in RESULTS:
         events.append(Result(tool_of(str(item.get("call_id", ""))), flat_text(item.get("output"))))
     elif kind == "message" and item.get("role") == "assistant":
-        _add_answer(events, flat_text(item.get("content")), ())
+        _add_answer(events, flat_text(item.get("content")))
     elif kind == "message" and item.get("role") == "user":
         text = flat_text(item.get("content"))
         # Codex sends what it knows of the surroundings in the person's name, in a tag.
@@ -111,13 +115,11 @@ def _read_item(item: Mapping[str, object], events: list[Event], notes: list[str]
         notes.append(flat_text(item.get("content")))
 
 
-def _add_answer(events: list[Event], text: str, tools: tuple[str, ...]) -> None:
+def _add_answer(events: list[Event], text: str, *calls: Call) -> None:
     # One answer of ours comes back as several items in a row.
-    if events and isinstance(events[-1], Answered):
-        before = events.pop()
-        assert isinstance(before, Answered)
-        text, tools = f"{before.text}{text}", before.tools + tools
-    events.append(Answered(text, tools))
+    before = events.pop() if events and isinstance(events[-1], Answered) else Answered("", ())
+    assert isinstance(before, Answered)
+    events.append(Answered(f"{before.text}{text}", before.calls + calls))
 
 
 def _items(answer: Answer, conversation: Conversation) -> list[dict[str, object]]:
