@@ -11,33 +11,34 @@ LIMIT_BYTES = 6_000
 def project_text(root: Path) -> str:
     """Join the project's own texts, each under its path; empty when there are none.
 
-    ``.agentorchestr/NAME`` goes before ``NAME`` at the root. A file over the limit is cut at a line, and the
-    text says so. A link that leads out of the repository is left out: a repository must not be able to
-    put a person's private file into a prompt.
+    ``.agentorchestr/NAME`` goes before ``NAME`` at the root. A file over the limit is cut at a line. A link
+    that leads out of the repository is not read: a repository must not be able to put a person's private
+    file into a prompt. The text says so wherever something was left out.
     """
     parts = []
     for name in FILE_NAMES:
-        for place in (root / ".agentorchestr" / name, root / name):
-            content = _read_inside(place, root)
-            if content is not None:
-                parts.append(_shown(place.relative_to(root).as_posix(), content))
-                break
+        places = (root / ".agentorchestr" / name, root / name)
+        found = next((place for place in places if place.exists() or place.is_symlink()), None)
+        if found is not None:
+            parts.append(_shown(found, root))
     return "\n\n".join(parts)
 
 
-def _read_inside(path: Path, root: Path) -> bytes | None:
+def _shown(path: Path, root: Path) -> str:
+    name = path.relative_to(root).as_posix()
     try:
-        real = path.resolve(strict=True)
-        if not real.is_relative_to(root.resolve()) or not stat.S_ISREG(real.stat().st_mode):
-            return None
-        return real.read_bytes()
-    except (OSError, RuntimeError):
-        return None
+        inside = path.resolve(strict=True).is_relative_to(root.resolve())
+        if not inside or not stat.S_ISREG(path.stat().st_mode):
+            return f"{name}:\n[left out: it is no plain file of this repository]"
+        content = path.read_bytes()
+    except (OSError, RuntimeError) as exc:
+        return f"{name}:\n[left out: it cannot be read, {type(exc).__name__}]"
+    return f"{name}:\n{_within_limit(content, name)}"
 
 
-def _shown(name: str, content: bytes) -> str:
+def _within_limit(content: bytes, name: str) -> str:
     text = content[:LIMIT_BYTES].decode("utf-8", errors="replace").strip()
     if len(content) <= LIMIT_BYTES:
-        return f"{name}:\n{text}"
+        return text
     kept = text.rpartition("\n")[0] or text
-    return f"{name}:\n{kept}\n[cut: {len(content)} bytes, read {name} for the rest]"
+    return f"{kept}\n[cut: {len(content)} bytes, read {name} for the rest]"

@@ -23,7 +23,7 @@ def test_our_folder_goes_before_the_root(tmp_path: Path) -> None:
 
 
 def test_a_long_file_is_cut_at_a_line_and_says_so(tmp_path: Path) -> None:
-    lines = "".join(f"line {number}\n" for number in range(LIMIT_BYTES))
+    lines = "".join(f"line {number:05d}\n" for number in range(LIMIT_BYTES))
     (tmp_path / "PROJECT.md").write_text(lines)
     text = project_text(tmp_path)
     assert f"[cut: {len(lines)} bytes, read PROJECT.md for the rest]" in text
@@ -37,15 +37,17 @@ def test_a_character_cut_in_half_does_no_harm(tmp_path: Path) -> None:
     assert "[cut:" in project_text(tmp_path)
 
 
-def test_a_link_out_of_the_repository_brings_nothing_in(tmp_path: Path) -> None:
+def test_a_link_out_of_the_repository_brings_nothing_in_and_says_so(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("private")
     root = tmp_path / "repo"
     root.mkdir()
     (root / "PROJECT.md").symlink_to(tmp_path / "secret")
     (root / "CONVENTIONS.md").symlink_to(root / "CONVENTIONS.md")
-    assert project_text(root) == ""
+    text = project_text(root)
+    assert "private" not in text
+    assert text.count("[left out: it") == 2
 
 
 def test_a_pipe_in_place_of_the_file_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "PROJECT.md")
-    assert project_text(tmp_path) == ""
+    assert "no plain file" in project_text(tmp_path)
