@@ -20,6 +20,10 @@ class Clock:
         """Let *seconds* pass; the only sleep in the product."""
         await asyncio.sleep(seconds)
 
+    def rest(self, seconds: float) -> None:
+        """Let *seconds* pass in the thread of a driver, as between two keystrokes."""
+        time.sleep(seconds)
+
 
 SYSTEM_CLOCK = Clock()
 

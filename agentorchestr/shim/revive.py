@@ -1,0 +1,74 @@
+"""Bring the supervisor's pane back. ``python -I -S revive.py RUN_DIR TMUX SOCKET PANE_ID MAX SECONDS``.
+
+Run by tmux's hook, which may add the id of the pane that died: another pane than PANE_ID is ignored.
+A supervisor that was restarted MAX times within SECONDS stays dead, with RUN_DIR/crash-loop; one that
+had finished (RUN_DIR/finished) is left alone.
+"""
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+
+WORDS = 6
+TMUX_TIMEOUT_S = 10
+
+
+def recent(text: str, *, now: float, seconds: float) -> list[float]:
+    """The restarts in *text*, one time per line, that are not older than *seconds*."""
+    times = []
+    for line in text.splitlines():
+        try:
+            times.append(float(line))
+        except ValueError:
+            continue
+    return [at for at in times if 0 <= now - at <= seconds]
+
+
+def count_restart(run_dir: str, *, most: int, seconds: float) -> bool:
+    """Whether one more restart is allowed; if so it is written down, else the crash loop is."""
+    # tmux may run two hooks at once, so the count is read and written under a lock.
+    fd = os.open(os.path.join(run_dir, "restarts"), os.O_CREAT | os.O_RDWR, 0o600)  # noqa: PTH118 - as in hook.py
+    with open(fd, "r+", encoding="utf-8") as file:  # noqa: PTH123 - as in hook.py
+        fcntl.flock(file, fcntl.LOCK_EX)
+        now = time.time()
+        times = recent(file.read(), now=now, seconds=seconds)
+        if len(times) >= most:
+            write_crash_loop(run_dir, at=now, restarts=len(times), seconds=seconds)
+            return False
+        file.seek(0)
+        file.truncate()
+        file.write("".join(f"{at!r}\n" for at in [*times, now]))
+    return True
+
+
+def write_crash_loop(run_dir: str, *, at: float, restarts: int, seconds: float) -> None:
+    """Leave the file that tells everybody why the supervisor stays dead."""
+    path = os.path.join(run_dir, "crash-loop")  # noqa: PTH118 - as in hook.py
+    fd = os.open(f"{path}.new", os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+    with open(fd, "w", encoding="utf-8") as file:  # noqa: PTH123 - as in hook.py
+        json.dump({"at": at, "restarts": restarts, "seconds": seconds}, file)
+    os.replace(f"{path}.new", path)  # noqa: PTH105 - as in hook.py
+
+
+def main(arguments: list[str]) -> None:
+    """Respawn the pane with the command it was opened with, if it may come back."""
+    run_dir, tmux, socket, pane_id, most, seconds = arguments[:WORDS]
+    if arguments[WORDS:] not in ([], [pane_id]):
+        return
+    if os.path.exists(os.path.join(run_dir, "finished")):  # noqa: PTH110, PTH118 - as in hook.py
+        return
+    if count_restart(run_dir, most=int(most), seconds=float(seconds)):
+        # Without a command, tmux runs the one the pane was opened with. Only a dead pane: no -k.
+        respawn = [tmux, "-S", socket, "respawn-pane", "-t", pane_id]
+        subprocess.run(respawn, check=False, capture_output=True, timeout=TMUX_TIMEOUT_S)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    finally:
+        # tmux would show the output or the exit code of a failed hook over a person's pane.
+        os._exit(0)
