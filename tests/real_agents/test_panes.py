@@ -1,7 +1,6 @@
 """Both agents, in a pane, take their first prompt and do a small job without a dialog."""
 
 import json
-import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,30 +8,12 @@ import pytest
 
 from agentorchestr.clock import until
 from tests.real_agents.mcp_stub import McpStub
+from tests.real_agents.pane import Pane
 from tests.scripted_model.server import ScriptedModel
 
 pytestmark = pytest.mark.real_agents
 
 PROMPT = "You are a worker of agentorchestr: get your brief"
-
-
-class Pane:
-    """One program in a pane of a private tmux server."""
-
-    def __init__(self, socket: Path, words: Sequence[str], cwd: Path, env: dict[str, str]) -> None:
-        self.tmux = ("tmux", "-S", str(socket), "-f", "/dev/null")
-        start = ("new-session", "-d", "-x", "120", "-y", "40", "-c", str(cwd), *words)
-        subprocess.run([*self.tmux, *start], env=env, check=True, timeout=10)
-
-    def screen(self) -> str:
-        found = subprocess.run([*self.tmux, "capture-pane", "-p"], check=True, capture_output=True, timeout=5)
-        return found.stdout.decode()
-
-    def type_line(self, text: str) -> None:
-        subprocess.run([*self.tmux, "send-keys", "-l", text], check=True, timeout=5)
-        # Both agents take an Enter that comes at once for part of a paste.
-        assert until(lambda: text[-20:] in self.screen(), within_s=5)
-        subprocess.run([*self.tmux, "send-keys", "Enter"], check=True, timeout=5)
 
 
 @pytest.fixture

@@ -1,0 +1,170 @@
+"""Real agents, led by one another, carry a goal to a verified merge on the scripted model."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from agentorchestr.clock import until
+from agentorchestr.paths import Paths
+from agentorchestr.process import marked
+from tests.conftest import git, make_repo
+from tests.real_agents import binaries
+from tests.real_agents.onlooker import Onlooker
+from tests.real_agents.whole_goal import BRIEF_LINE, CHECKS, FILES, GOAL, TASKS, scenario
+from tests.scripted_model.scenario import ECHO
+from tests.scripted_model.server import ScriptedModel
+
+pytestmark = [pytest.mark.real_agents, pytest.mark.slow]
+
+LIMIT_S = 240
+DIALOGS = re.compile(
+    r"Do you trust|Accessing workspace|trust this folder|Folder access|Bypass Permissions mode"
+    r"|Do you want to proceed|Would you like to|Allow the .* MCP server|Enter to (?:confirm|select)"
+    r"|Select login method|Sign in with|custom API key|Try new model"
+)
+DOORBELL = re.compile(
+    r"Call \S*(?:wait_for_any|get_brief) to |^You stopped without|^No worker is at work|^Your last turn failed"
+)
+
+
+@dataclass
+class World:
+    """A person's machine: a home with both agents set up, a repository with unsaved work, a model."""
+
+    env: dict[str, str]
+    project: Path
+    model: ScriptedModel
+    paths: Paths
+
+    def ours(self, *words: str, limit_s: float = 30) -> subprocess.CompletedProcess[str]:
+        argv = [sys.executable, "-m", "agentorchestr", *words]
+        return subprocess.run(
+            argv,
+            check=False,
+            cwd=self.project,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=limit_s,
+        )
+
+    def living(self) -> list[str]:
+        """The command lines of all processes whose home is this one."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                home = process.environ().get("HOME")
+                if home == self.env["HOME"] and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(" ".join(process.cmdline()))
+            except psutil.Error:
+                continue
+        return found
+
+
+@pytest.fixture
+def world(private_home: dict[str, str], tmp_path: Path) -> Iterator[World]:
+    project = make_repo(tmp_path / "project", FILES)
+    (project / "README.md").write_text("a calculator, and my unsaved words\n")
+    (project / "private.txt").write_text("not for git\n")
+    with ScriptedModel(ECHO) as model:
+        env = binaries.at_home(private_home, model_url=model.url)
+        env["PYTHONPATH"] = str(Path(__file__).parents[2])
+        found = World(env, project, model, Paths.from_env(env))
+        yield found
+        found.ours("stop")
+        tmux = ["tmux", "-S", str(found.paths.tmux_socket), "kill-server"]
+        subprocess.run(tmux, check=False, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    ("lead", "worker", "how"),
+    [("claude", "codex", "is_woken"), ("codex", "claude", "waits"), ("codex", "claude", "is_woken")],
+)
+def test_a_goal_comes_to_a_verified_merge(world: World, lead: str, worker: str, how: str) -> None:
+    world.model.scenario = scenario(worker_agent=worker, lead_sleeps=how == "is_woken")
+    tip, dirty = git(world.project, "rev-parse", "main"), git(world.project, "status", "--porcelain")
+    with Onlooker(world.paths.tmux_socket) as onlooker:
+        done = world.ours(
+            *("--goal", GOAL, "--agents", "claude", "codex", "--lead", lead),
+            *("--checks", CHECKS, "--timeout", f"{LIMIT_S - 30}s", "--no-attach", "--trust"),
+            limit_s=LIMIT_S,
+        )
+    story = f"{done.stdout}{done.stderr}\n{told(world.model)}\n{onlooker.last()}"
+    assert done.returncode == 0, story
+    assert_merged(world, story)
+    assert git(world.project, "rev-parse", "main") == tip
+    assert git(world.project, "status", "--porcelain") == dirty
+    assert (world.project / "README.md").read_text() == "a calculator, and my unsaved words\n"
+    assert_nobody_was_asked(world, onlooker)
+    assert_parts_were_played(world, lead, worker)
+    assert_nothing_is_left(world)
+
+
+def told(model: ScriptedModel) -> str:
+    return "\n".join(f"{record.at:.1f} {record.line()}" for record in model.records)
+
+
+def session_id(world: World) -> str:
+    listed = json.loads(world.ours("--list-sessions", "--json").stdout)
+    found = re.search(r'"session_id":\s*"([^"]+)"', json.dumps(listed))
+    assert found is not None, listed
+    return found.group(1)
+
+
+def assert_merged(world: World, story: str) -> None:
+    """The integration branch holds all three works, and its checks pass in a clean clone."""
+    branch = f"agentorchestr/{session_id(world)}/integration"
+    clone = world.project.parent / "clone"
+    git(world.project.parent, "clone", "-q", "-b", branch, str(world.project), str(clone))
+    checks = subprocess.run(CHECKS.split(), check=False, cwd=clone, capture_output=True, timeout=60)
+    assert checks.returncode == 0, checks.stderr.decode()
+    present = {path.name for path in clone.iterdir()}
+    assert {"add.py", "power.py", "test_add.py", "test_power.py"} <= present, story
+    assert (clone / "registry.py").read_text() == "NAMES = ['add', 'power']\n"
+    assert "a * b" not in (clone / "power.py").read_text()
+    assert "private.txt" not in present
+
+
+def assert_nobody_was_asked(world: World, onlooker: Onlooker) -> None:
+    """No pane ever showed a dialog, and what the agents heard is only what we meant to say."""
+    shown = [screen for seen in onlooker.screens.values() for screen in seen if DIALOGS.search(screen)]
+    assert not shown, shown[0]
+    heard = {
+        m for r in world.model.records if r.conversation and r.part != "side" for m in r.conversation.messages
+    }
+    strange = [text for text in heard if not re.search(BRIEF_LINE, text) and not DOORBELL.search(text)]
+    assert not strange, strange
+
+
+def assert_parts_were_played(world: World, lead: str, worker: str) -> None:
+    """Each part by the right program; the two bad changes were refused and told to their workers."""
+    programs = {"claude": "claude-cli", "codex": "codex"}
+    assert {r.client[: len(programs[lead])] for r in world.model.of("lead")} == {programs[lead]}
+    for task in TASKS:
+        clients = {r.client for r in world.model.of(task.lower())}
+        assert {client[: len(programs[worker])] for client in clients} == {programs[worker]}, task
+    final = world.model.of("lead")[-1].conversation
+    assert final is not None
+    assert GOAL in final.of("shell")[0].text
+    news = "\n".join(result.text for result in final.of("mcp:wait_for_any"))
+    assert re.search(r'"conflict"', news), news
+    assert re.search(r'"red"', news), news
+    assert not world.model.of("nobody")
+
+
+def assert_nothing_is_left(world: World) -> None:
+    """All processes are gone at once, the kept tmux session by ``stop``; no worktree stays."""
+    session = session_id(world)
+    assert until(lambda: not marked(f"{session}:"), within_s=5), world.living()
+    assert git(world.project, "worktree", "list", "--porcelain").count("worktree ") == 1
+    stopped = world.ours("stop")
+    assert stopped.returncode == 0, stopped.stderr
+    assert until(lambda: not world.living(), within_s=5), world.living()
