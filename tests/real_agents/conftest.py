@@ -1,12 +1,20 @@
 """The real agents of the machine, a scripted model, and a home for both."""
 
-from collections.abc import Iterator
+import sys
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from agentorchestr.agents.catalogue import load_catalogue
+from agentorchestr.agents.launch import LaunchRequest, build_launch, locate
+from agentorchestr.agents.trust import trust_repository
+from tests.conftest import git
 from tests.real_agents import binaries
 from tests.real_agents.mcp_stub import McpStub
+from tests.real_agents.pane import Pane
+from tests.real_agents.started import HOOK, PROMPT, Started
 from tests.scripted_model.scenario import Part, Rule, Scenario, by_rules, call, say
 from tests.scripted_model.server import ScriptedModel
 
@@ -53,3 +61,41 @@ def agent_env(private_home: dict[str, str], model: ScriptedModel) -> dict[str, s
 @pytest.fixture
 def project(repo: Path) -> Path:
     return repo
+
+
+@pytest.fixture
+def start(
+    tmp_path: Path, tmux_socket: Path, agent_env: dict[str, str], stub: McpStub, project: Path
+) -> Callable[[str], Started]:
+    worktree, spool = tmp_path / 'a worktree\'s "place"', tmp_path / "spool"
+    git(project, "worktree", "add", "-q", "-b", "work", str(worktree))
+    spool.mkdir()
+
+    def started(name: str) -> Started:
+        spec = load_catalogue()[name]
+        binary = locate(spec, agent_env)
+        assert binary is not None
+        trust_repository(spec, project, agent_env)
+        launch = build_launch(
+            LaunchRequest(
+                spec=spec,
+                binary=binary,
+                worker_id="w1",
+                lead=False,
+                worktree=worktree,
+                repository=project,
+                agent_dir=tmp_path / "agent dir",
+                mcp_url=stub.url,
+                token="a-token",
+                brief=tmp_path / "brief.md",
+                first_line=PROMPT,
+                hook_argv=(sys.executable, "-c", HOOK, str(spool)),
+                agent_session=str(uuid.uuid4()),
+                base_env=agent_env,
+                path_prefix=tmp_path,
+                mark="test:w1",
+            )
+        )
+        return Started(spec, launch, Pane(tmux_socket, launch.argv, launch.cwd, launch.env), spool)
+
+    return started
