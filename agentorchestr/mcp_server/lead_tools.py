@@ -142,8 +142,8 @@ class MergeWorker(Tool):
     name: ClassVar[str] = "merge_worker"
     about: ClassVar[str] = (
         "Merge a worker that reported done. The project's checks run on the merged tree; the integration "
-        "branch moves only if they pass. The end comes as an event: merged, the conflicts, or the "
-        "failing output."
+        "branch moves only if they pass. Else you get the conflicts or the failing output; if it takes "
+        "long, as an event."
     )
     worker_id: WorkerId
     allow_test_changes: Annotated[
@@ -161,9 +161,11 @@ class Verify(Tool):
 
     name: ClassVar[str] = "verify"
     about: ClassVar[str] = (
-        "Start the project's checks in a clean worktree. The verdict comes as an event; call again to see it."
+        "Run the project's checks in a clean worktree. If it takes long, the verdict comes as an event."
     )
-    worker_id: Annotated[Name, Field(description="Empty: the integration tip.")] = ""
+    worker_id: Annotated[
+        Name, Field(description="Try what a merge of it would give. Empty: the integration tip.")
+    ] = ""
 
     async def perform(self, desk: Desk, principal: Principal) -> Reply:
         return await desk.lead(principal).verify(worker_id=self.worker_id)

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import anyio
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agentorchestr.mcp_server.guard import refused
 
 BODY_BYTES = 1024 * 1024
+DISCARD_BYTES = 16 * BODY_BYTES
 
 
 class BodyTooLarge(Exception):
@@ -92,7 +92,7 @@ class Traffic:
             await sender.end(scope, receive)
 
     async def _answer(self, scope: Scope, receive: Receive, sender: "_Sender") -> None:
-        body = await _read_body(scope, receive)
+        body = await _read_body(receive)
         if body is None:
             return
         gone = asyncio.Event()
@@ -118,21 +118,26 @@ class Traffic:
             group.cancel_scope.cancel()
 
 
-async def _read_body(scope: Scope, receive: Receive) -> bytes | None:
-    """The whole body; None when the caller left while sending it. Raises ``BodyTooLarge``."""
-    declared = Headers(scope=scope).get("content-length", "")
-    if declared.isdecimal() and (len(declared) > len(str(BODY_BYTES)) or int(declared) > BODY_BYTES):
-        raise BodyTooLarge
+async def _read_body(receive: Receive) -> bytes | None:
+    """The whole body; None when the caller left while sending it. Raises ``BodyTooLarge``.
+
+    What is over the limit is read on for a while and forgotten: a caller that is still sending when we
+    close would get a reset instead of the 413.
+    """
     body = bytearray()
-    while True:
+    read_bytes, more = 0, True
+    while more and read_bytes < DISCARD_BYTES:
         message = await receive()
         if message["type"] != "http.request":
             return None
-        body.extend(message.get("body", b""))
-        if len(body) > BODY_BYTES:
-            raise BodyTooLarge
-        if not message.get("more_body", False):
-            return bytes(body)
+        piece = message.get("body", b"")
+        more = message.get("more_body", False)
+        read_bytes += len(piece)
+        if read_bytes <= BODY_BYTES:
+            body.extend(piece)
+    if read_bytes > BODY_BYTES:
+        raise BodyTooLarge
+    return bytes(body)
 
 
 async def _left(receive: Receive) -> None:

@@ -23,7 +23,7 @@ class ClaimTask(Tool):
 
     name: ClassVar[str] = "claim_task"
     about: ClassVar[str] = "Take a task of the shared list; the first claim counts."
-    task_id: Annotated[Name, Field(description="Empty: the next free one.")] = ""
+    task_id: Annotated[Name, Field(min_length=1, description="One of get_brief's tasks.")]
 
     async def perform(self, desk: Desk, principal: Principal) -> Reply:
         return await desk.worker(principal).claim_task(self.task_id)

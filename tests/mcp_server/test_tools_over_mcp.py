@@ -107,7 +107,7 @@ async def test_a_shared_name_is_performed_as_the_caller_s_own_tool(served, desk,
         ("list_workers", {"x" * 5000: 1}, "x… is not an argument. Arguments: none"),
     ],
 )  # fmt: skip
-async def test_wrong_arguments_get_one_short_line(served, desk, rpc, tool, arguments, says):
+async def test_wrong_arguments_get_one_short_line(served, desk, rpc, tool, arguments, says):  # noqa: PLR0917 - fixtures and cases
     async with served.client() as http:
         ok, text = await rpc(http, "2025-11-25").tool(tool, **arguments)
     assert not ok
