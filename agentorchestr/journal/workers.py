@@ -17,6 +17,8 @@ WORKER_FACTS = (
     f.WorkerKilled,
     f.ProgressNoted,
     f.MessageQueued,
+    f.MessagesRead,
+    f.EventsRead,
     f.DoorbellRung,
     f.MergeEnded,
     f.TokensCounted,
@@ -55,7 +57,8 @@ def reduce_worker(worker: WorkerView, fact: f.Fact) -> WorkerView:
         case f.PaneOpened() | f.PaneDied() | f.WorktreeReady() | f.AgentReady():
             return _life(worker, fact)
         case f.WorkerReported(report=report, summary=summary):
-            return replace(worker, report=report, summary=summary, last_note=summary, nudges=0)
+            acted = replace(worker, bells=0, stalled=False)
+            return replace(acted, report=report, summary=summary, last_note=summary)
         case f.SpawnFailed(why=why):
             return replace(worker, report=Report.FAILED, summary=why, last_note=why)
         case f.WorkerKilled():
@@ -64,13 +67,17 @@ def reduce_worker(worker: WorkerView, fact: f.Fact) -> WorkerView:
             return replace(worker, last_note=text)
         case f.MessageQueued():
             # New work: what it said of the old is no longer the answer, unless nobody is there to do it.
-            return replace(worker, report=None) if worker.alive and not worker.is_lead else worker
-        case f.DoorbellRung():
-            return replace(worker, nudges=worker.nudges + 1)
+            fresh = replace(worker, bells=0, stalled=False)
+            return replace(fresh, report=None) if worker.alive and not worker.is_lead else fresh
+        case f.DoorbellRung(why=why):
+            bells = worker.bells + 1 if why == worker.bell_why else 1
+            return replace(worker, bells=bells, bell_why=why, bell_turns=worker.turns)
+        case f.MessagesRead() | f.EventsRead():
+            return replace(worker, bells=0, stalled=False)
         case f.MergeEnded(attempt=attempt):
             return replace(worker, merged=worker.merged or attempt.result is MergeResult.MERGED)
         case f.WorkerStalled(why=why):
-            return replace(worker, last_note=why)
+            return replace(worker, last_note=why, stalled=True)
         case f.TokensCounted(input_tokens=given, output_tokens=made, cached_tokens=cached):
             return replace(worker, tokens=Tokens(given, made, cached, known=True))
         case _:

@@ -203,13 +203,13 @@ class MessageQueued:
 
 @dataclass(frozen=True)
 class DoorbellRung:
-    """A short line was given to the agent's composer, because of these messages or events."""
+    """A short line is about to be typed into the agent's composer. *why* names the cause.
+
+    What proves it is the next ``AgentSeen`` of kind ``prompt_taken``.
+    """
 
     worker_id: str
-    bell_id: str
     why: str
-    proven: bool = False
-    """A hook or transcript showed that a turn began with it."""
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,22 @@
-"""What a new worktree needs that git does not carry."""
+"""What a fresh worktree needs that git does not carry."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class WorktreeSetup:
-    """How to set up one worktree. Paths are relative to the project and stay inside it."""
+    """How a worktree is made ready, in the order of the fields. Paths are relative to the repository's top."""
 
     copy: tuple[str, ...] = ()
+    """Files or folders copied from the person's tree; never over something that is there."""
     link: tuple[str, ...] = ()
-    commands: tuple[str, ...] = ()
-    """Shell lines of the repository: only run once it is trusted."""
+    """Files or folders the worktree shares with the person's tree by a symbolic link."""
+    commands: tuple[tuple[str, ...], ...] = ()
+    """Commands run in the worktree, without a shell."""
     ports: tuple[str, ...] = ()
-    """Environment variables that get a free port of their own in each worktree."""
+    """Environment variables that each get a free TCP port."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self.copy or self.link or self.commands or self.ports)

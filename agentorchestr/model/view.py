@@ -60,8 +60,14 @@ class WorkerView:
     last_screen: str = ""
     merged: bool = False
     turns: int = 0
-    nudges: int = 0
-    """Doorbells rung since its last report or turn that acted."""
+    bells: int = 0
+    """Doorbells rung since it last did what one asked for."""
+    bell_why: str = ""
+    """What the last doorbell was for."""
+    bell_turns: int = 0
+    """How many turns it had begun when the last doorbell was rung."""
+    stalled: bool = False
+    """It stopped without a report and reminders did not help."""
     tokens: Tokens = Tokens()
 
     @property

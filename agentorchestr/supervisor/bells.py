@@ -1,0 +1,108 @@
+"""When an agent may be rung, and why: pure rules over the view. No wake without a new fact."""
+
+from dataclasses import dataclass
+
+from agentorchestr.model.states import LEAD
+from agentorchestr.model.view import LeadEvent, SessionView, WorkerView
+
+MAX_BELLS = 3
+"""How often an agent is rung for the same cause before a person or the lead has to look."""
+
+
+@dataclass(frozen=True)
+class Bell:
+    """A short line for an agent's composer. *why* is its cause, the same text for the same cause."""
+
+    worker_id: str
+    why: str
+    line: str
+
+
+@dataclass(frozen=True)
+class Stall:
+    """Ringing did not help."""
+
+    worker_id: str
+    why: str
+
+
+def due(view: SessionView, worker: WorkerView, *, tool_name: str, first_line: str) -> Bell | Stall | None:
+    """What is due for *worker* now, None when nothing is.
+
+    *tool_name* is what its model calls the tool that fetches: ``get_brief``, the lead's ``wait_for_any``.
+    *first_line* is empty when its first prompt went in with the command line.
+    """
+    if not _rings(view, worker):
+        return None
+    if not worker.prompt_taken:
+        bell = Bell(worker.worker_id, "first prompt", first_line) if first_line else None
+    elif worker.is_lead:
+        bell = _for_lead(view, tool_name)
+    else:
+        bell = _for_worker(view, worker, tool_name)
+    if bell is None:
+        return None
+    if worker.bell_why == bell.why and worker.bells >= MAX_BELLS:
+        return None if worker.stalled else Stall(worker.worker_id, _stall_text(worker, bell))
+    return bell
+
+
+def _rings(view: SessionView, worker: WorkerView) -> bool:
+    """Whether the agent is there, idle, and nothing else has to come first."""
+    over = view.goal_marked is not None or view.stop_asked
+    there = worker.alive and not worker.killed and worker.ready
+    return there and not over and not (worker.in_turn or worker.asks or worker.limited)
+
+
+def _for_lead(view: SessionView, tool_name: str) -> Bell | None:
+    events = view.unread_events
+    if events:
+        told = "; ".join(_told(event) for event in events[-4:])
+        return Bell(
+            LEAD, f"events to {events[-1].seq}", f"News: {told}. Call {tool_name} to read it and go on."
+        )
+    if _team_works(view) or view.merges_open or view.verifies_open:
+        return None
+    return Bell(
+        LEAD,
+        f"nothing runs since {_last_act(view)}",
+        "No worker is at work and the goal is not marked. Go on: spawn, merge, verify, "
+        "or mark the goal as done or failed.",
+    )
+
+
+def _for_worker(view: SessionView, worker: WorkerView, tool_name: str) -> Bell | None:
+    unread = [m for m in view.messages.values() if m.receiver == worker.worker_id and m.read_at is None]
+    if unread:
+        text = f"A new message from {unread[-1].sender} waits. Call {tool_name} to read it and act on it."
+        return Bell(worker.worker_id, f"message {unread[-1].message_id}", text)
+    if worker.report is not None:
+        return None
+    began = "Your last turn failed" if worker.turn_error else "You stopped without a report"
+    text = f"{began}. Go on with your task, or say how it stands: report done, blocked or failed."
+    return Bell(worker.worker_id, "no report", text)
+
+
+def _team_works(view: SessionView) -> bool:
+    return any(not w.state.ended and not w.stalled for w in view.team)
+
+
+def _last_act(view: SessionView) -> int:
+    return max((event.seq for event in view.events), default=0)
+
+
+def _told(event: LeadEvent) -> str:
+    """An event in a few words of ours; what an agent wrote is never typed into another's composer."""
+    if event.merge is not None:
+        return f"merge of {event.worker_id}: {event.merge.result}"
+    if event.verdict is not None:
+        return f"checks: {event.verdict.outcome}"
+    return f"{event.worker_id} {event.kind}"
+
+
+def _stall_text(worker: WorkerView, bell: Bell) -> str:
+    if worker.is_lead:
+        return f"the lead does not act on: {bell.why}"
+    if not worker.prompt_taken:
+        return "its first prompt never began a turn"
+    return f"idle without a report, reminded {worker.bells} times"

@@ -1,0 +1,92 @@
+"""The end of a session: agents ended, work saved, worktrees removed, the result said."""
+
+import logging
+from pathlib import Path
+
+from agentorchestr.errors import GitError, OrchestrError
+from agentorchestr.model import facts as f
+from agentorchestr.model.states import Outcome
+from agentorchestr.model.view import SessionView, WorkerView
+from agentorchestr.process import offload
+from agentorchestr.supervisor.gear import Gear
+from agentorchestr.supervisor.integration import Integration
+from agentorchestr.supervisor.spawner import Spawner, end_all
+from agentorchestr.worktree import gateway
+from agentorchestr.worktree.landing import land
+from agentorchestr.worktree.repository import branch_tip
+from agentorchestr.worktree.worktrees import WorktreePool
+
+logger = logging.getLogger(__name__)
+
+REPLY_GRACE_S = 0.3
+"""Lets the tool call that ended the session get its answer before its agent is ended."""
+
+
+def ending(view: SessionView, *, now: float) -> f.GoalMarked | None:
+    """The outcome that is due without anybody marking it: for a stop, or at the time limit."""
+    if view.stop_asked:
+        return f.GoalMarked(Outcome.CANCELLED, "stopped by the person")
+    limit = view.created.timeout_s
+    if limit and now > view.created_at + limit:
+        return f.GoalMarked(Outcome.FAILED, f"the time limit of {limit:g} s was reached")
+    return None
+
+
+async def finish(gear: Gear, *, spawner: Spawner, integration: Integration, pool: WorktreePool) -> None:
+    """Bring the session to its end, in an order that loses nothing. Safe to run again after a crash."""
+    await gear.clock.pause(REPLY_GRACE_S)
+    for worker in tuple(gear.view.workers.values()):
+        await spawner.end(worker.worker_id)
+    await end_all(gear)
+    for worker in tuple(gear.view.workers.values()):
+        await _save(gear, worker, integration)
+    await offload(pool.drain)
+    view = gear.view
+    if view.created.land and view.goal_marked is Outcome.DONE and not view.landed:
+        await _land(gear)
+    view = gear.view
+    outcome = view.goal_marked or Outcome.CANCELLED
+    await gear.book.record(f.SessionEnded(outcome, view.goal_summary))
+    logger.info("session ended", extra={"session_id": gear.session_id, "detail": outcome.value})
+
+
+async def _save(gear: Gear, worker: WorkerView, integration: Integration) -> None:
+    """Commit what the worker left, then remove its worktree; a tree that cannot be saved stays."""
+    path = Path(worker.worktree)
+    if not await offload(path.is_dir):
+        return
+    try:
+        await integration.commit_leftovers(worker)
+        await offload(
+            gateway.remove_worktree,
+            gear.repository,
+            path,
+            session_id=gear.session_id,
+            worker_id=worker.worker_id,
+        )
+        tip = gear.view.integration_branch
+        await offload(gateway.delete_branch, gear.repository, worker.branch, merged_into=tip)
+    except OrchestrError as exc:
+        logger.warning("worktree kept", extra={"worker_id": worker.worker_id, "detail": str(exc)})
+        await gear.book.record(f.ProgressNoted(worker.worker_id, f"its worktree was kept: {exc}"))
+
+
+async def _land(gear: Gear) -> None:
+    """Move the person's branch, only because ``--land`` asked for it and only without losing anything."""
+    created = gear.created
+    tip = await offload(branch_tip, gear.repository, gear.view.integration_branch)
+    if tip is None:
+        return
+    try:
+        result = await offload(
+            land,
+            gear.repository,
+            integration_tip=tip,
+            base_branch=created.base_branch,
+            base_commit=created.base_commit,
+        )
+    except GitError as exc:
+        hint = f" {exc.hint}" if exc.hint else ""
+        await gear.book.record(f.ProgressNoted("", f"not landed: {exc}.{hint}"))
+        return
+    await gear.book.record(f.Landed(result.branch, result.commit))

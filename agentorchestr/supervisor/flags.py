@@ -1,0 +1,51 @@
+"""Reports of agents without MCP: the flag file and the line on the screen, both with the task's nonce."""
+
+import re
+from pathlib import Path
+
+from agentorchestr.model.facts import WorkerReported
+from agentorchestr.model.states import Report
+from agentorchestr.model.view import WorkerView
+
+FLAG = Path(".agentorchestr") / "done.flag"
+FLAG_LIMIT_BYTES = 16 * 1024
+SUMMARY_CHARS = 2000
+WORDS = {"done": Report.DONE, "blocked": Report.BLOCKED, "failed": Report.FAILED}
+SENTINEL = re.compile(r"WORKER_(DONE|BLOCKED|FAILED):\s*(\S+)\s*(.*)")
+
+
+def read_flag(worker: WorkerView) -> WorkerReported | None:
+    """The report in the worker's ``done.flag``, if it carries this worker's nonce. The file is used up.
+
+    First line: ``done <nonce>`` (or ``blocked``, ``failed``); the rest is the summary. A flag of an older
+    task, or one that came with the repository, has another nonce and says nothing.
+    """
+    path = Path(worker.worktree) / FLAG
+    try:
+        # A link could make us read, and then show, any file of the person's.
+        if path.is_symlink() or path.parent.is_symlink() or not path.is_file():
+            return None
+        with path.open("rb") as file:
+            text = file.read(FLAG_LIMIT_BYTES).decode(errors="replace")
+    except OSError:
+        return None
+    first, _, rest = text.partition("\n")
+    word, _, nonce = first.strip().partition(" ")
+    report = WORDS.get(word.lower())
+    if report is None or nonce.strip() != worker.nonce:
+        return None
+    path.unlink(missing_ok=True)
+    return WorkerReported(worker.worker_id, report, rest.strip()[:SUMMARY_CHARS], "flag")
+
+
+def read_sentinel(worker: WorkerView, screen: str) -> WorkerReported | None:
+    """The last ``WORKER_DONE: <nonce> summary`` on *screen* with this worker's nonce.
+
+    Decoration before the word is fine; the brief on the screen shows the two halves apart.
+    """
+    for word, nonce, rest in reversed(SENTINEL.findall(screen)):
+        if nonce.strip("<>.,") == worker.nonce:
+            return WorkerReported(
+                worker.worker_id, WORDS[word.lower()], rest.strip()[:SUMMARY_CHARS], "sentinel"
+            )
+    return None

@@ -1,0 +1,172 @@
+"""One session, from its first fact to its last: the tasks that live together, and the end of them."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from agentorchestr.errors import StaleGeneration
+from agentorchestr.model import facts as f
+from agentorchestr.model.states import LEAD, Outcome, WorkerState
+from agentorchestr.model.view import SessionView
+from agentorchestr.process import offload, start_time
+from agentorchestr.supervisor import manual
+from agentorchestr.supervisor.delivery import Delivery
+from agentorchestr.supervisor.finishing import ending, finish
+from agentorchestr.supervisor.gear import Gear
+from agentorchestr.supervisor.integration import Integration
+from agentorchestr.supervisor.office import Office
+from agentorchestr.supervisor.spawner import Order, Spawner, unfinished
+from agentorchestr.supervisor.spool import Spool
+from agentorchestr.supervisor.statusline import keep_status_line
+from agentorchestr.supervisor.watcher import Watcher
+from agentorchestr.worktree.repository import branch_tip, create_branch
+from agentorchestr.worktree.worktrees import WorktreePool
+
+logger = logging.getLogger(__name__)
+
+Part = Callable[[], Coroutine[Any, Any, None]]
+
+LEAD_LIVES = 3
+"""How often a lead is started before the session gives up."""
+LEAD_TASK = "lead the session"
+
+
+class Session:
+    """Puts the parts together and runs them until the goal is marked, stopped, or out of time."""
+
+    def __init__(
+        self, gear: Gear, pool: WorktreePool, *, spawner: Spawner | None = None, in_panes: bool = True
+    ) -> None:
+        self._gear = gear
+        self._pool = pool
+        self._in_panes = in_panes
+        self._spawner = spawner or Spawner(gear, pool)
+        self._integration = Integration(gear)
+        self._spool = Spool(gear.spool)
+        self._watcher = Watcher(gear, self._spool)
+        self._delivery = Delivery(gear)
+        self._tasks: asyncio.TaskGroup | None = None
+        self.office = Office(
+            gear, spawner=self._spawner, integration=self._integration, start=self._start_worker
+        )
+
+    async def run(self) -> Outcome:
+        """Run to the end and name it. Raises ``StaleGeneration`` when a newer supervisor took over."""
+        await self._announce()
+        if self._gear.view.outcome is None:
+            await self._live()
+            await finish(self._gear, spawner=self._spawner, integration=self._integration, pool=self._pool)
+        return self._gear.view.outcome or Outcome.CANCELLED
+
+    async def _announce(self) -> None:
+        pid = os.getpid()
+        started = await offload(start_time, pid) or 0.0
+        gear = self._gear
+        await gear.book.record(f.SupervisorStarted(gear.book.generation, pid, started, gear.port))
+        if await offload(branch_tip, gear.repository, gear.view.integration_branch) is None:
+            await offload(
+                create_branch, gear.repository, gear.view.integration_branch, gear.created.base_commit
+            )
+
+    async def _live(self) -> None:
+        self._spool.listen()
+        shown = (self._watcher.serve, self._delivery.serve, self._keep_status)
+        always = (self._integration.serve, self._keep_lead, self._keep_pool, self._steer)
+        unseen = (self._watcher.follow_spool,)
+        parts: tuple[Part, ...] = (*always, *(shown if self._in_panes else unseen))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                running = [tasks.create_task(self._guarded(part)) for part in parts]
+                for worker_id in unfinished(self._gear.view):
+                    self._start_worker(worker_id)
+                await self._until_marked()
+                for task in running:
+                    task.cancel()
+        finally:
+            self._tasks = None
+            self._spool.close()
+
+    async def _guarded(self, part: Part) -> None:
+        """Keep one part's fault from ending the session: it is logged, and the part starts anew."""
+        while True:
+            try:
+                await part()
+            except StaleGeneration:
+                raise
+            except Exception:
+                logger.exception("a part of the session failed and starts again")
+                await self._gear.clock.pause(1.0)
+            else:
+                return
+
+    async def _until_marked(self) -> None:
+        """Wait for the goal to be marked; a stop and the time limit mark it."""
+        gear = self._gear
+        while gear.view.goal_marked is None:
+            limit = gear.created.timeout_s
+            left = gear.view.created_at + limit - gear.clock.now() if limit else 3600.0
+            await gear.book.wait_until(
+                lambda view: view.goal_marked is not None or view.stop_asked, timeout_s=max(0.0, left)
+            )
+            mark = ending(gear.view, now=gear.clock.now())
+            if mark is not None:
+                await self._mark(mark)
+
+    async def _mark(self, mark: f.GoalMarked) -> None:
+        await self._gear.book.decide(lambda view: [mark] if view.goal_marked is None else [])
+
+    def _start_worker(self, worker_id: str) -> None:
+        if self._tasks is not None:
+            self._tasks.create_task(self._spawner.carry_out(worker_id))
+
+    async def _steer(self) -> None:
+        if not self._gear.created.manual:
+            return
+        if not self._gear.view.workers:
+            created = self._gear.created
+            order = Order(manual.WORKER, created.role, created.worker_agents[0], created.goal)
+            await self._gear.book.record(self._spawner.intent(order))
+            self._start_worker(manual.WORKER)
+        await manual.steer(self._gear, self._integration)
+
+    async def _keep_lead(self) -> None:
+        """Start the lead; when it dies start another, which reads the same brief and the session's state."""
+        gear = self._gear
+        if gear.created.manual:
+            return
+        lives = 0
+        while gear.view.goal_marked is None:
+            lead = gear.view.lead
+            if lead is None or (lead.state in {WorkerState.DEAD, WorkerState.FAILED} and lives < LEAD_LIVES):
+                lives += 1
+                order = Order(LEAD, "lead", gear.created.lead_agent, LEAD_TASK)
+                await gear.book.record(self._spawner.intent(order))
+                await self._spawner.carry_out(LEAD)
+            elif lead.state in {WorkerState.DEAD, WorkerState.FAILED}:
+                why = lead.summary or lead.last_screen.strip()[-300:] or "no reason seen"
+                await gear.book.record(
+                    f.GoalMarked(Outcome.FAILED, f"the lead ended {lives} times, last: {why}")
+                )
+            seq = gear.view.last_seq
+            await gear.book.next_after(seq)
+
+    async def _keep_pool(self) -> None:
+        """Keep worktrees ready: filled at the start and after each spawn or merge."""
+        gear = self._gear
+        while True:
+            key = _pool_key(gear.view)
+            tip = await offload(branch_tip, gear.repository, gear.view.integration_branch)
+            if tip is not None:
+                await offload(self._pool.fill, tip)
+            while _pool_key(gear.view) == key:
+                await gear.book.next_after(gear.view.last_seq)
+
+    async def _keep_status(self) -> None:
+        await keep_status_line(self._gear)
+
+
+def _pool_key(view: SessionView) -> tuple[int, int]:
+    return len(view.workers), len(view.merges)

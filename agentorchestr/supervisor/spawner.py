@@ -1,0 +1,256 @@
+"""Bring a lead or worker to life: one ordered list of steps, each with its undo."""
+
+import json
+import logging
+import shlex
+import sys
+import uuid
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from agentorchestr.agents.launch import Launch, LaunchRequest, build_launch, trust_repository
+from agentorchestr.context.briefs import lead_brief, worker_brief
+from agentorchestr.errors import OrchestrError
+from agentorchestr.model import facts as f
+from agentorchestr.model.facts import Fact
+from agentorchestr.model.states import LEAD
+from agentorchestr.model.view import SessionView, WorkerView, worker_branch
+from agentorchestr.paths import ensure_private, write_private
+from agentorchestr.process import end_marked, offload, start_time
+from agentorchestr.supervisor.gear import Gear
+from agentorchestr.tmux import panes
+from agentorchestr.worktree import gateway
+from agentorchestr.worktree.repository import branch_tip
+from agentorchestr.worktree.setup import apply_setup
+from agentorchestr.worktree.worktrees import WorktreePool, add_worktree
+
+logger = logging.getLogger(__name__)
+
+SHIMS = Path(__file__).parent.parent / "shim"
+NONCE_BYTES = 8
+LEAD_WINDOW = "team"
+
+
+def shim_argv(name: str, *words: str) -> tuple[str, ...]:
+    """The command line of one of our shims: isolated, so that no file of a worktree can shadow a module."""
+    return (sys.executable, "-I", "-S", str(SHIMS / name), *words)
+
+
+@dataclass(frozen=True)
+class Order:
+    """A worker somebody asked for, checked already."""
+
+    worker_id: str
+    role: str
+    agent: str
+    task: str
+    file_scope: tuple[str, ...] = ()
+    criteria: str = ""
+    context: str = ""
+    task_id: str = ""
+
+
+class Spawner:
+    """Starts agents in panes. ``begin`` writes the intent; ``carry_out`` does it, and may be run again."""
+
+    def __init__(self, gear: Gear, pool: WorktreePool) -> None:
+        self._gear = gear
+        self._pool = pool
+        self._trusted: set[str] = set()
+
+    def intent(self, order: Order) -> Fact:
+        """The fact that *order* was given; from it alone the spawn can be carried out after a crash."""
+        return f.WorkerSpawned(
+            worker_id=order.worker_id,
+            role=order.role,
+            agent=order.agent,
+            task=order.task,
+            file_scope=order.file_scope,
+            criteria=order.criteria,
+            context=order.context,
+            branch=worker_branch(self._gear.session_id, order.worker_id),
+            worktree=str(self._gear.worktrees / order.worker_id),
+            nonce=uuid.uuid4().hex[: NONCE_BYTES * 2],
+            task_id=order.task_id,
+        )
+
+    async def carry_out(self, worker_id: str) -> None:
+        """Give the worker its worktree, its brief and its pane; on a failure nothing of it is left.
+
+        The outcome is a fact: ``PaneOpened`` or ``SpawnFailed``.
+        """
+        worker = self._gear.view.workers[worker_id]
+        try:
+            async with AsyncExitStack() as undo:
+                await self._make_worktree(worker, undo)
+                await self._start(worker, await offload(self._prepare, worker))
+                undo.pop_all()
+        except (OrchestrError, OSError) as exc:
+            logger.warning("spawn failed", extra={"worker_id": worker_id, "detail": str(exc)})
+            hint = getattr(exc, "hint", "")
+            await self._gear.book.record(f.SpawnFailed(worker_id, f"{exc}. {hint}".strip(". ") or repr(exc)))
+        else:
+            logger.info("worker spawned", extra={"worker_id": worker_id, "branch": worker.branch})
+
+    async def _make_worktree(self, worker: WorkerView, undo: AsyncExitStack) -> None:
+        gear, path = self._gear, Path(worker.worktree)
+        if worker.start_commit and await offload(path.is_dir):
+            return
+        tip = await offload(branch_tip, gear.repository, gear.view.integration_branch)
+        commit = tip or gear.created.base_commit
+        await offload(ensure_private, path.parent)
+        await offload(self._take_or_add, path, worker.branch, commit)
+        undo.push_async_callback(offload, self._remove_worktree, worker, commit)
+        environment = await offload(apply_setup, gear.repository, path, gear.setup, gear.environment)
+        write_private(self._agent_dir(worker) / "setup.json", json.dumps(environment))
+        await gear.book.record(f.WorktreeReady(worker.worker_id, commit))
+
+    def _take_or_add(self, path: Path, branch: str, commit: str) -> None:
+        repository = self._gear.repository
+        if branch_tip(repository, branch) is not None:
+            add_worktree(repository, path, branch=branch, commit="")
+        elif not self._pool.take(path, branch=branch, commit=commit):
+            add_worktree(repository, path, branch=branch, commit=commit)
+
+    def _remove_worktree(self, worker: WorkerView, commit: str) -> None:
+        repository, gear = self._gear.repository, self._gear
+        gateway.remove_worktree(
+            repository, Path(worker.worktree), session_id=gear.session_id, worker_id=worker.worker_id
+        )
+        gateway.delete_branch(repository, worker.branch, merged_into=commit)
+
+    def _agent_dir(self, worker: WorkerView) -> Path:
+        return ensure_private(self._gear.run_folder / "agents" / worker.worker_id)
+
+    def _prepare(self, worker: WorkerView) -> Launch:
+        """Write everything the agent reads at its start; nothing of it lies in the worktree."""
+        gear, folder = self._gear, self._agent_dir(worker)
+        spec = gear.catalogue[worker.agent]
+        if worker.agent not in self._trusted:
+            trust_repository(spec, gear.repository.root, gear.environment)
+            self._trusted.add(worker.agent)
+        briefs = ensure_private(gear.folder / "briefs")
+        brief = write_private(briefs / f"{worker.worker_id}.md", self._brief(worker))
+        token = gear.tokens.token(worker.worker_id, worker.nonce)
+        token_file = write_private(folder / "token", token)
+        setup_file = folder / "setup.json"
+        extra = json.loads(setup_file.read_text()) if setup_file.exists() else {}
+        ours = {"AGENTORCHESTR_URL": gear.url, "AGENTORCHESTR_TOKEN_FILE": str(token_file)}
+        return self._launch(
+            LaunchRequest(
+                spec=spec,
+                binary=gear.binaries[worker.agent],
+                worker_id=worker.worker_id,
+                lead=worker.is_lead,
+                worktree=gear.place_in(Path(worker.worktree)),
+                repository=gear.repository.root,
+                agent_dir=folder,
+                mcp_url=f"{gear.url}/mcp",
+                token=token,
+                brief=brief,
+                first_line=first_line(brief),
+                hook_argv=shim_argv("hook.py", str(gear.spool), worker.worker_id),
+                agent_session=str(uuid.uuid4()),
+                base_env={**gear.environment, **extra, **ours},
+                path_prefix=gear.folder / "bin",
+                mark=f"{gear.session_id}:{worker.worker_id}:",
+            )
+        )
+
+    def _brief(self, worker: WorkerView) -> str:
+        gear, created = self._gear, self._gear.created
+        spec = gear.catalogue[worker.agent]
+        if worker.is_lead:
+            return lead_brief(
+                gear.view,
+                goal=created.goal,
+                agents=created.worker_agents,
+                tool_name=spec.tool_name,
+                project_text=gear.project_text,
+                max_workers=created.max_workers,
+            )
+        return worker_brief(
+            worker,
+            session_goal=created.goal,
+            role=gear.roles[worker.role],
+            tool_name=spec.tool_name,
+            has_mcp=spec.mcp is not None,
+            base_branch=created.base_branch,
+            integration_branch=gear.view.integration_branch,
+            checks=created.checks,
+            project_text=gear.project_text,
+        )
+
+    def _launch(self, request: LaunchRequest) -> Launch:
+        return build_launch(request)
+
+    async def _start(self, worker: WorkerView, launch: Launch) -> None:
+        """Open the agent's pane; when its opening cannot be recorded, it is closed again."""
+        pane_id = await self._open(worker, launch)
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(offload, panes.close_pane, self._gear.tmux, pane_id)
+            await self._gear.book.record(await self._opened(worker, pane_id, launch))
+            undo.pop_all()
+
+    async def _open(self, worker: WorkerView, launch: Launch) -> str:
+        gear = self._gear
+        content = {"argv": list(launch.argv), "env": launch.env, "cwd": str(launch.cwd)}
+        file = write_private(self._agent_dir(worker) / "launch.json", json.dumps(content))
+        return await offload(
+            panes.open_pane,
+            gear.tmux,
+            gear.tmux_session,
+            window=LEAD_WINDOW,
+            title=pane_title(worker),
+            argv=shim_argv("launcher.py", str(file)),
+            cwd=launch.cwd,
+            lead=worker.is_lead,
+        )
+
+    async def _opened(self, worker: WorkerView, pane_id: str, launch: Launch) -> Fact:
+        rows = await offload(panes.list_panes, self._gear.tmux, self._gear.tmux_session)
+        pid = next((row.pid for row in rows if row.pane_id == pane_id), 0)
+        started = await offload(start_time, pid) if pid else None
+        return f.PaneOpened(worker.worker_id, pane_id, pid, started or 0.0, launch.agent_session)
+
+    async def end(self, worker_id: str) -> None:
+        """End the agent's processes and close its pane; its worktree and branch stay."""
+        worker = self._gear.view.workers[worker_id]
+        await offload(end_marked, f"{self._gear.session_id}:{worker_id}:")
+        if worker.pane_id:
+            await offload(panes.close_pane, self._gear.tmux, worker.pane_id)
+
+
+def first_line(brief: Path) -> str:
+    """The first prompt: short enough to be typed into any composer, and it says where the rest is."""
+    return f"Read the file {json.dumps(str(brief), ensure_ascii=False)} completely and do what it says."
+
+
+def pane_title(worker: WorkerView) -> str:
+    """What stands above a pane."""
+    return f"{worker.worker_id} {worker.role} ({worker.agent})"
+
+
+def unfinished(view: SessionView) -> Sequence[str]:
+    """Workers whose spawn was begun and came to no end: to be carried out again."""
+    return [w.worker_id for w in view.workers.values() if not w.pid and w.report is None and not w.killed]
+
+
+def next_worker_id(view: SessionView) -> str:
+    """w1, w2, w3 … : never used twice in a session."""
+    return f"w{sum(1 for name in view.workers if name != LEAD) + 1}"
+
+
+async def end_all(gear: Gear) -> None:
+    """End every process that carries this session's mark, the supervisor excepted."""
+    await offload(end_marked, f"{gear.session_id}:")
+
+
+def install_command(folder: Path) -> None:
+    """Put an ``agentorchestr`` into *folder*, for agents without MCP: the one of this very installation."""
+    ensure_private(folder)
+    script = folder / "agentorchestr"
+    words = shlex.join((sys.executable, "-P", "-m", "agentorchestr"))
+    write_private(script, f'#!/bin/sh\nexec {words} "$@"\n').chmod(0o700)

@@ -1,0 +1,138 @@
+"""A worker's tools, bound to the worker whose token called."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from agentorchestr.errors import ToolRefused
+from agentorchestr.model import facts as f
+from agentorchestr.model.states import LEAD, Report
+from agentorchestr.model.view import MessageView, SessionView, WorkerView
+from agentorchestr.supervisor import told
+from agentorchestr.supervisor.desk import Reply
+from agentorchestr.supervisor.gear import Gear
+from agentorchestr.supervisor.integration import Integration
+from agentorchestr.supervisor.lead_verbs import write_note
+from agentorchestr.supervisor.replies import notes_reply, task_line, verdict_line
+
+
+class WorkerDesk:
+    """All of a worker's tools."""
+
+    def __init__(self, gear: Gear, worker_id: str, *, integration: Integration) -> None:
+        self._gear = gear
+        self._book = gear.book
+        self._worker_id = worker_id
+        self._integration = integration
+
+    @property
+    def _me(self) -> WorkerView:
+        return self._gear.view.workers[self._worker_id]
+
+    async def get_brief(self) -> Reply:
+        """The task, and the messages that wait: fetching is the read receipt."""
+        unread = _unread(self._gear.view, self._worker_id)
+        if unread:
+            ids = tuple(message.message_id for message in unread)
+            await self._book.record(f.MessagesRead(self._worker_id, ids))
+        me, view = self._me, self._gear.view
+        brief: dict[str, object] = {
+            "worker_id": me.worker_id,
+            "role": me.role,
+            "task": me.task,
+            "criteria": me.criteria,
+            "context": me.context,
+            "file_scope": list(me.file_scope),
+            "branch": me.branch,
+            "worktree": me.worktree,
+            "integration_branch": view.integration_branch,
+            "base_branch": view.created.base_branch,
+            "checks": [command.shown for command in view.created.checks],
+            "messages": [{"message_id": m.message_id, "sender": m.sender, "body": m.body} for m in unread],
+        }
+        if view.tasks:
+            brief["tasks"] = [task_line(task, view.tasks) for task in view.tasks.values()]
+        if view.notes:
+            brief["notes"] = len(view.notes)
+        return brief
+
+    async def claim_task(self, task_id: str) -> Reply:
+        """Take a task from the list; of several claims the first counts."""
+
+        def choose(view: SessionView) -> Sequence[f.Fact]:
+            task = view.tasks.get(task_id)
+            if task is None:
+                raise ToolRefused(f"no task {task_id!r}", hint="The list is in get_brief.")
+            if task.owner == self._worker_id:
+                return []
+            if task.owner or task.report is not None:
+                owner = task.owner or "nobody: it is closed"
+                raise ToolRefused(f"task {task_id} belongs to {owner}", hint="Take another.")
+            waits = [t for t in task.after if view.tasks[t].report is not Report.DONE]
+            if waits:
+                raise ToolRefused(f"task {task_id} waits for {', '.join(waits)}", hint="Take another.")
+            return [f.TaskClaimed(task_id, self._worker_id)]
+
+        await self._book.decide(choose)
+        return task_line(self._gear.view.tasks[task_id], self._gear.view.tasks)
+
+    async def report_progress(self, message: str) -> Reply:
+        """Show the lead and the person how it goes."""
+        await self._book.record(f.ProgressNoted(self._worker_id, message))
+        return self._recorded()
+
+    async def report_done(self, summary: str) -> Reply:
+        """Say that the task is done; what is uncommitted is committed now."""
+        return await self._report(Report.DONE, summary)
+
+    async def report_blocked(self, reason: str) -> Reply:
+        """Say what keeps the task from going on."""
+        return await self._report(Report.BLOCKED, reason)
+
+    async def report_failed(self, reason: str) -> Reply:
+        """Say that the task cannot be done."""
+        return await self._report(Report.FAILED, reason)
+
+    async def _report(self, report: Report, summary: str) -> Reply:
+        unread = _unread(self._gear.view, self._worker_id)
+        if unread:
+            # A report made before the message was read would answer the wrong question.
+            raise ToolRefused(
+                f"{len(unread)} message(s) wait for you", hint="Call get_brief, act on them, then report."
+            )
+        await self._integration.commit_leftovers(self._me)
+        closed = [
+            f.TaskClosed(task.task_id, report)
+            for task in self._gear.view.tasks.values()
+            if task.owner == self._worker_id and task.report is None and report is not Report.BLOCKED
+        ]
+        await self._book.record(f.WorkerReported(self._worker_id, report, summary, "tool"), *closed)
+        return self._recorded()
+
+    async def run_checks(self) -> Reply:
+        """Run the project's checks in the worker's own worktree: help, never the proof."""
+        verdict = await self._integration.run_checks_in(Path(self._me.worktree))
+        return verdict_line(verdict)
+
+    async def write_note(self, text: str) -> Reply:
+        """Leave a note for all agents."""
+        return await write_note(self._gear, self._worker_id, text)
+
+    async def read_notes(self, *, after: str) -> Reply:
+        """Notes of all agents."""
+        return notes_reply(self._gear.view.notes, after)
+
+    async def ask_lead(self, question: str) -> Reply:
+        """Ask the lead; the answer comes as a message."""
+        if self._gear.view.lead is None:
+            raise ToolRefused("this session has no lead", hint="Decide yourself, or report blocked with why.")
+        await self._book.record(told.message(LEAD, question, sender=self._worker_id, question=True))
+        return {"recorded": True, "next": "go on, or end your turn: the answer wakes you"}
+
+    def _recorded(self) -> Reply:
+        waiting = len(_unread(self._gear.view, self._worker_id))
+        reply: dict[str, object] = {"recorded": True}
+        return {**reply, "messages_waiting": waiting} if waiting else reply
+
+
+def _unread(view: SessionView, worker_id: str) -> list[MessageView]:
+    return [m for m in view.messages.values() if m.receiver == worker_id and m.read_at is None]

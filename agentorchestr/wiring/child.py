@@ -1,0 +1,33 @@
+"""A manual session without tmux: the supervisor lives in this very process."""
+
+import asyncio
+
+from agentorchestr.journal.store import Journal
+from agentorchestr.log import log_to_file
+from agentorchestr.model.request import SessionRequest
+from agentorchestr.model.states import Outcome
+from agentorchestr.paths import Paths
+from agentorchestr.supervisor.book import Book
+from agentorchestr.supervisor.child import ChildSpawner
+from agentorchestr.supervisor.session import Session
+from agentorchestr.wiring.starting import new_session, open_repository
+from agentorchestr.wiring.supervise import bind, build_gear, serve_until_ended
+from agentorchestr.worktree.repository import Repository
+from agentorchestr.worktree.worktrees import WorktreePool
+
+
+def run_manual_child(request: SessionRequest, paths: Paths) -> tuple[str, Outcome]:
+    """Run one agent on one task to its end; its output goes to this terminal. Returns id and outcome."""
+    repository = open_repository(request)
+    session_id = new_session(request, repository, paths)
+    log_to_file(paths.session(session_id) / "supervisor.log")
+    return session_id, asyncio.run(_run(session_id, repository, paths))
+
+
+async def _run(session_id: str, repository: Repository, paths: Paths) -> Outcome:
+    with Journal.take_over(paths.session(session_id)) as journal:
+        listener = bind(0)
+        gear = build_gear(Book(journal), paths, repository, port=listener.getsockname()[1])
+        pool = WorktreePool(repository, gear.worktrees, size=0)
+        session = Session(gear, pool, spawner=ChildSpawner(gear, pool), in_panes=False)
+        return await serve_until_ended(session, gear, listener, paths.session_run(session_id))

@@ -1,0 +1,80 @@
+"""Reach a living supervisor, or tell that there is none."""
+
+import json
+from pathlib import Path
+
+from agentorchestr.errors import SupervisorUnreachable
+from agentorchestr.journal.reducer import derive
+from agentorchestr.journal.store import Journal
+from agentorchestr.model.facts import Fact, GoalMarked, SessionEnded, StopAsked
+from agentorchestr.model.states import Outcome
+from agentorchestr.model.view import SessionView, tmux_session_name
+from agentorchestr.paths import Paths, write_private
+from agentorchestr.process import end_marked, start_time
+from agentorchestr.tmux.server import TmuxServer
+from agentorchestr.wiring.reading import read_session
+from agentorchestr.wiring.saving import save_worktrees
+
+CONTROL_FILE = "control.json"
+FINISHED_FILE = "finished"
+
+
+def write_control(folder: Path, *, url: str, token: str) -> None:
+    """Leave the address and token of a supervisor for this user's own commands."""
+    write_private(folder / CONTROL_FILE, json.dumps({"url": url, "token": token}))
+
+
+def control_endpoint(paths: Paths, session_id: str) -> tuple[str, str] | None:
+    """Address and token of the session's supervisor; None when none runs."""
+    if not supervisor_alive(paths, session_id):
+        return None
+    try:
+        content = json.loads((paths.session_run(session_id) / CONTROL_FILE).read_text())
+    except (OSError, ValueError):
+        return None
+    return str(content["url"]), str(content["token"])
+
+
+def supervisor_alive(paths: Paths, session_id: str) -> bool:
+    """Whether the very process that last took the session over still runs."""
+    return alive(read_session(paths, session_id))
+
+
+def alive(view: SessionView) -> bool:
+    """The same, for a view that was read already."""
+    started = start_time(view.supervisor_pid) if view.supervisor_pid else None
+    # The pid alone proves nothing: it may be somebody else's by now.
+    return started is not None and abs(started - view.supervisor_started) < 1.0
+
+
+def stop_session(paths: Paths, session_id: str) -> SessionView:
+    """Take away what is left of a session: agents, worktrees, the kept tmux session. Branches stay.
+
+    A living supervisor has to be asked first, by its control address: this is for after it, and for when it
+    does not answer. Raises ``SupervisorUnreachable`` while one still runs.
+    """
+    view = read_session(paths, session_id)
+    if view.outcome is None and alive(view):
+        raise SupervisorUnreachable(
+            f"the supervisor of {session_id} still runs", hint=f"agentorchestr stop {session_id}"
+        )
+    if view.outcome is None:
+        view = _end_without_supervisor(paths, session_id)
+    TmuxServer(paths.tmux_socket).end_session(tmux_session_name(session_id))
+    return view
+
+
+def _end_without_supervisor(paths: Paths, session_id: str) -> SessionView:
+    """End a session whose supervisor is gone, as that one would have: save first, then remove."""
+    # Marked before anything else, so that tmux does not bring a supervisor back meanwhile.
+    (paths.session_run(session_id) / FINISHED_FILE).touch(mode=0o600)
+    with Journal.take_over(paths.session(session_id)) as journal:
+        view = derive(journal.facts())
+        end_marked(f"{session_id}:")
+        save_worktrees(paths, view)
+        summary = "stopped; its supervisor was gone"
+        marks: list[Fact] = (
+            [] if view.goal_marked else [StopAsked("person"), GoalMarked(Outcome.CANCELLED, summary)]
+        )
+        journal.append([*marks, SessionEnded(view.goal_marked or Outcome.CANCELLED, summary)])
+        return derive(journal.facts())

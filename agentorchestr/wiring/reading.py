@@ -1,0 +1,67 @@
+"""Read sessions from their journals; none of this needs a supervisor."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from agentorchestr.errors import JournalError, UsageError
+from agentorchestr.journal.reducer import derive
+from agentorchestr.journal.store import FILE_NAME, Journal
+from agentorchestr.model.facts import Recorded
+from agentorchestr.model.view import SessionView, tmux_session_name
+from agentorchestr.paths import Paths
+
+logger = logging.getLogger(__name__)
+
+
+def read_session(paths: Paths, session_id: str) -> SessionView:
+    """One session as its journal tells it. Raises ``JournalError`` when there is none or it is damaged."""
+    with Journal.open_read(paths.session(session_id)) as journal:
+        return derive(journal.facts())
+
+
+def read_facts(paths: Paths, session_id: str, after: int) -> Sequence[Recorded]:
+    """The facts of a session above *after*, oldest first."""
+    with Journal.open_read(paths.session(session_id)) as journal:
+        return journal.facts(after=after)
+
+
+def list_sessions(paths: Paths) -> tuple[SessionView, ...]:
+    """All sessions of this user, newest first. One that cannot be read is logged and left out."""
+    found = []
+    for file in paths.sessions.glob(f"*/{FILE_NAME}"):
+        try:
+            found.append(read_session(paths, file.parent.name))
+        except JournalError as exc:
+            logger.warning("session not readable", extra={"session_id": file.parent.name, "detail": str(exc)})
+    return tuple(sorted(found, key=lambda view: view.created_at, reverse=True))
+
+
+def find_session(paths: Paths, wanted: str, project: Path) -> SessionView:
+    """The session whose id begins with *wanted*; without it the newest of *project*.
+
+    Raises ``UsageError`` when there is none, or more than one.
+    """
+    sessions = list_sessions(paths)
+    if wanted:
+        matching = [view for view in sessions if view.session_id.startswith(wanted)]
+        exact = [view for view in matching if view.session_id == wanted]
+        if len(exact or matching) == 1:
+            return (exact or matching)[0]
+        problem = "no session" if not matching else "more than one session"
+        raise UsageError(f"{problem} begins with {wanted!r}", hint="agentorchestr --list-sessions")
+    here = project.resolve()
+    for view in sessions:
+        if here == Path(view.created.project) or here.is_relative_to(view.created.repository):
+            return view
+    raise UsageError(f"no session was started in {project}", hint="agentorchestr --list-sessions")
+
+
+def is_finished(view: SessionView) -> bool:
+    """Whether the session came to its end."""
+    return view.outcome is not None
+
+
+def attach_argv(paths: Paths, session_id: str) -> list[str]:
+    """The command that shows a session's window in this terminal."""
+    return ["tmux", "-S", str(paths.tmux_socket), "attach-session", "-t", f"={tmux_session_name(session_id)}"]

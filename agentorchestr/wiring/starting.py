@@ -1,0 +1,138 @@
+"""Start a session: everything checked, its folder made, its supervisor up."""
+
+import json
+import os
+import secrets
+import sys
+
+from agentorchestr.clock import until
+from agentorchestr.errors import SupervisorUnreachable
+from agentorchestr.journal.store import Journal
+from agentorchestr.model.facts import SessionCreated
+from agentorchestr.model.request import SessionRequest
+from agentorchestr.model.view import tmux_session_name
+from agentorchestr.paths import Paths, ensure_private, write_private
+from agentorchestr.process import MARK_VARIABLE
+from agentorchestr.supervisor.principals import TokenBook
+from agentorchestr.supervisor.spawner import install_command, shim_argv
+from agentorchestr.tmux import panes
+from agentorchestr.tmux.server import TmuxServer
+from agentorchestr.wiring.control import CONTROL_FILE
+from agentorchestr.worktree.repository import (
+    Repository,
+    commit_dirty,
+    find_repository,
+    init_repository,
+    resolve_base,
+)
+
+ID_BYTES = 3
+START_LIMIT_S = 30.0
+RESTARTS = 5
+RESTART_WINDOW_S = 60
+ENVIRONMENT_FILE = "environment.json"
+SUPERVISOR_WINDOW = "supervisor"
+
+
+def start_session(request: SessionRequest, paths: Paths) -> str:
+    """Create the session and bring its supervisor up; returns the session's id.
+
+    Raises ``SupervisorUnreachable`` with what the supervisor said when it does not come up.
+    """
+    repository = open_repository(request)
+    session_id = new_session(request, repository, paths)
+    server = TmuxServer(paths.tmux_socket)
+    pane_id = _open_supervisor(server, session_id, paths, request.environment)
+    run_folder = paths.session_run(session_id)
+    if not until((run_folder / CONTROL_FILE).exists, within_s=START_LIMIT_S, every_s=0.02):
+        said = "\n".join(panes.capture(server, pane_id, tail_lines=20)).strip()
+        raise SupervisorUnreachable(
+            f"the supervisor of {session_id} did not come up: {said[-600:] or 'it said nothing'}",
+            hint=f"see {paths.session(session_id) / 'supervisor.log'}",
+        )
+    return session_id
+
+
+def open_repository(request: SessionRequest) -> Repository:
+    """The project's repository; made now when the person asked for that."""
+    return init_repository(request.project) if request.git_init else find_repository(request.project)
+
+
+def new_session(request: SessionRequest, repository: Repository, paths: Paths) -> str:
+    """Write down what was asked: the session exists from here on, though nothing runs yet."""
+    session_id = _free_id(paths)
+    base_branch, base_commit = resolve_base(repository, request.base)
+    if request.include_dirty:
+        base_commit = commit_dirty(
+            repository, base_commit=base_commit, message="Uncommitted changes taken along by --include-dirty"
+        )
+    for folder in (paths.state, paths.run, paths.sessions):
+        ensure_private(folder)
+    folder = ensure_private(paths.session(session_id))
+    run_folder = ensure_private(paths.session_run(session_id))
+    TokenBook.create(folder, session_id)
+    install_command(folder / "bin")
+    write_private(run_folder / ENVIRONMENT_FILE, json.dumps(request.environment))
+    created = _created(request, repository, session_id, base_branch=base_branch, base_commit=base_commit)
+    with Journal.create(folder) as journal:
+        journal.append([created])
+    return session_id
+
+
+def _created(
+    request: SessionRequest, repository: Repository, session_id: str, *, base_branch: str, base_commit: str
+) -> SessionCreated:
+    return SessionCreated(
+        session_id=session_id,
+        goal=request.goal,
+        project=str(request.project),
+        repository=str(repository.root),
+        base_branch=base_branch,
+        base_commit=base_commit,
+        lead_agent=request.lead_agent,
+        worker_agents=request.worker_agents,
+        max_workers=request.max_workers,
+        checks=request.checks,
+        timeout_s=request.timeout_s,
+        land=request.land,
+        manual=request.manual,
+        role=request.role,
+    )
+
+
+def _free_id(paths: Paths) -> str:
+    while True:
+        session_id = secrets.token_hex(ID_BYTES)
+        if not paths.session(session_id).exists():
+            return session_id
+
+
+def _open_supervisor(server: TmuxServer, session_id: str, paths: Paths, env: dict[str, str]) -> str:
+    """Start the supervisor in its own window, to be started again by tmux when it dies."""
+    run_folder = paths.session_run(session_id)
+    argv = (sys.executable, "-P", "-m", "agentorchestr.wiring.supervise", session_id)
+    launch = {
+        "argv": list(argv),
+        "env": supervisor_environment(env, session_id),
+        "cwd": str(paths.session(session_id)),
+    }
+    file = write_private(run_folder / "supervisor.json", json.dumps(launch))
+    name = tmux_session_name(session_id)
+    pane_id = server.new_session(
+        name,
+        window=SUPERVISOR_WINDOW,
+        argv=shim_argv("launcher.py", str(file)),
+        cwd=paths.session(session_id),
+    )
+    revive = shim_argv("revive.py", str(run_folder), server.program, str(paths.tmux_socket), pane_id)
+    server.on_pane_died(name, shim_argv("pane_died.py", str(run_folder / "spool")))
+    server.on_pane_died(name, (*revive, str(RESTARTS), str(RESTART_WINDOW_S)), pane_id=pane_id)
+    return pane_id
+
+
+def supervisor_environment(env: dict[str, str], session_id: str) -> dict[str, str]:
+    """The supervisor's own environment: the person's, marked, and without what ties it to a terminal."""
+    dropped = {"TMUX", "TMUX_PANE", "PYTHONPATH"}
+    kept = {key: value for key, value in env.items() if key not in dropped}
+    path = os.environ.get("PYTHONPATH")
+    return {**kept, **({"PYTHONPATH": path} if path else {}), MARK_VARIABLE: f"{session_id}/supervisor"}

@@ -1,0 +1,166 @@
+"""The supervisor's process: ``python -m agentorchestr.wiring.supervise SESSION_ID``, in its own window."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from agentorchestr.agents.spec import AgentSpec
+from agentorchestr.clock import SYSTEM_CLOCK
+from agentorchestr.config.project import ProjectConfig, load_project_config
+from agentorchestr.context.project_text import project_text
+from agentorchestr.context.roles import load_roles
+from agentorchestr.errors import OrchestrError, StaleGeneration
+from agentorchestr.journal.store import Journal
+from agentorchestr.log import log_to_file
+from agentorchestr.model.setup import WorktreeSetup
+from agentorchestr.model.states import Outcome
+from agentorchestr.paths import Paths, ensure_private
+from agentorchestr.supervisor.book import Book
+from agentorchestr.supervisor.gear import Gear
+from agentorchestr.supervisor.principals import TokenBook
+from agentorchestr.supervisor.session import Session
+from agentorchestr.tmux.server import TmuxServer
+from agentorchestr.wiring.control import CONTROL_FILE, FINISHED_FILE, write_control
+from agentorchestr.wiring.detection import catalogue, detect
+from agentorchestr.wiring.starting import ENVIRONMENT_FILE
+from agentorchestr.worktree.repository import Repository, find_repository
+from agentorchestr.worktree.worktrees import WorktreePool
+
+logger = logging.getLogger(__name__)
+
+LARGE_INDEX_BYTES = 400_000
+"""About 4,000 files: from here on a checkout takes long enough to be made in advance."""
+
+
+def main() -> None:
+    """Run the supervisor of the session named on the command line."""
+    session_id = sys.argv[1]
+    paths = Paths.from_env(os.environ)
+    log_to_file(paths.session(session_id) / "supervisor.log")
+    # A closed terminal ends tmux clients, never the supervisor.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        asyncio.run(supervise(session_id, paths))
+    except StaleGeneration:
+        logger.info("a newer supervisor took over", extra={"session_id": session_id})
+    except OrchestrError as exc:
+        logger.exception("the supervisor cannot run", extra={"session_id": session_id})
+        sys.stderr.write(f"agentorchestr: {exc}. {exc.hint}\n")
+        sys.exit(exc.exit_code)
+
+
+async def supervise(session_id: str, paths: Paths) -> Outcome:
+    """Take the session over and bring it to its end."""
+    run_folder = ensure_private(paths.session_run(session_id))
+    with Journal.take_over(paths.session(session_id)) as journal:
+        book = Book(journal)
+        repository = find_repository(Path(book.view.created.project))
+        listener = bind(book.view.port)
+        gear = build_gear(book, paths, repository, port=listener.getsockname()[1])
+        pool = WorktreePool(repository, gear.worktrees, size=pool_size(repository))
+        session = Session(gear, pool)
+        outcome = await serve_until_ended(session, gear, listener, run_folder)
+    (run_folder / FINISHED_FILE).touch(mode=0o600)
+    for name in (CONTROL_FILE, ENVIRONMENT_FILE):
+        (run_folder / name).unlink(missing_ok=True)
+    say_end(gear, outcome)
+    return outcome
+
+
+def bind(port: int) -> socket.socket:
+    """Bind the port the session had before, so that a living agent's tools work again; else a free one."""
+    from agentorchestr.mcp_server.serving import bind_loopback
+
+    try:
+        return bind_loopback(port)
+    except OSError:
+        logger.warning("the session's port is taken", extra={"detail": str(port)})
+        return bind_loopback(0)
+
+
+async def serve_until_ended(
+    session: Session, gear: Gear, listener: socket.socket, run_folder: Path
+) -> Outcome:
+    """Serve tools and control while the session lives."""
+    from agentorchestr.mcp_server.app import build_app
+    from agentorchestr.mcp_server.serving import serve
+
+    started = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        app = build_app(session.office, port=gear.port)
+        server = tasks.create_task(serve(app, listener, started=started))
+        await started.wait()
+        write_control(run_folder, url=gear.url, token=gear.tokens.control)
+        outcome = await session.run()
+        server.cancel()
+    return outcome
+
+
+def build_gear(book: Book, paths: Paths, repository: Repository, *, port: int) -> Gear:
+    """Put together what the session's parts work with."""
+    created = book.view.created
+    environment = person_environment(paths, created.session_id)
+    names = tuple(dict.fromkeys(name for name in (created.lead_agent, *created.worker_agents) if name))
+    found = {agent.name: agent.binary for agent in detect(paths, environment, names)}
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise OrchestrError(f"not installed any more: {', '.join(missing)}", hint="agentorchestr --detect")
+    settings = load_project_config(Path(created.project))
+    specs: dict[str, AgentSpec] = catalogue(paths)
+    return Gear(
+        book=book,
+        clock=SYSTEM_CLOCK,
+        paths=paths,
+        repository=repository,
+        catalogue=specs,
+        binaries=found,
+        roles=load_roles(),
+        tmux=TmuxServer(paths.tmux_socket),
+        tokens=TokenBook.load(paths.session(created.session_id), created.session_id),
+        setup=worktree_setup(settings),
+        environment=environment,
+        project_text=project_text(Path(created.project)),
+        port=port,
+    )
+
+
+def worktree_setup(settings: ProjectConfig) -> WorktreeSetup:
+    """What the repository's settings ask for in each worktree; its lines are the person's to trust."""
+    table = settings.worktree
+    commands = tuple(("sh", "-c", line) for line in table.setup)
+    return WorktreeSetup(copy=table.copies, link=table.links, commands=commands, ports=table.ports)
+
+
+def person_environment(paths: Paths, session_id: str) -> dict[str, str]:
+    """The environment the session was started from; after a reboot only what this process has."""
+    try:
+        content = json.loads((paths.session_run(session_id) / ENVIRONMENT_FILE).read_text())
+    except (OSError, ValueError):
+        return dict(os.environ)
+    return {str(key): str(value) for key, value in content.items()}
+
+
+def pool_size(repository: Repository) -> int:
+    """How many worktrees are kept ready: none where a checkout is quick anyway."""
+    index = repository.git_dir / "index"
+    return 2 if index.is_file() and index.stat().st_size > LARGE_INDEX_BYTES else 0
+
+
+def say_end(gear: Gear, outcome: Outcome) -> None:
+    """Leave the result in the supervisor's window, and let attached terminals go back to their command."""
+    view = gear.view
+    sys.stdout.write(f"\nagentorchestr session {view.session_id}: {outcome}\n{view.goal_summary}\n")
+    sys.stdout.write(f"branch: {view.integration_branch}\nagentorchestr status {view.session_id}\n")
+    sys.stdout.flush()
+    with contextlib.suppress(OrchestrError):
+        gear.tmux.detach_clients(gear.tmux_session)
+
+
+if __name__ == "__main__":
+    main()
