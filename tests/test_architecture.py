@@ -1,5 +1,6 @@
 """The house of the design, kept by a machine. Each rule is also shown to find what it forbids."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -145,6 +146,15 @@ GREEN: list[tuple[Rule, str, str]] = [
     (rules.nothing_happens_on_import, "a.py", "P = re.compile('x')\ndef f():\n    return os.environ"),
     (rules.nothing_happens_on_import, "shim/hook.py", "if __name__ == '__main__':\n    main()"),
 ]
+
+
+def test_every_command_and_option_is_documented() -> None:
+    from agentorchestr.cli.main import COMMANDS, cli
+
+    text = (TOP / "docs/cli.md").read_text()
+    options = [name for param in cli.params for name in param.opts if name.startswith("--")]
+    missing = [word for word in (*COMMANDS, *options) if not re.search(rf"(?<![\w-]){word}(?![\w-])", text)]
+    assert not missing
 
 
 def _shown(case: object) -> str:

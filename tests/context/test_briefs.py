@@ -123,7 +123,9 @@ def test_every_tool_a_brief_names_exists() -> None:
     assert set(re.findall(r"mcp__agentorchestr__(\w+)", _lead())) <= lead_tools
     assert set(re.findall(r"mcp__agentorchestr__(\w+)", _worker())) <= worker_tools
     by_command = _worker(has_mcp=False)
-    assert set(re.findall(r"agentorchestr worker (\w+)", by_command)) <= worker_tools
+    verbs = set(re.findall(r"(?:agentorchestr worker |, |: )`?([a-z]+-[a-z]+)[ `]", by_command))
+    assert {"run-checks", "ask-lead", "claim-task", "read-notes"} <= verbs
+    assert {verb.replace("-", "_") for verb in verbs} <= worker_tools
     assert "${" not in _lead() + _worker() + by_command
 
 
@@ -180,7 +182,7 @@ def test_with_tools_the_worker_hears_nothing_of_flags_and_lines() -> None:
 
 def test_without_tools_the_worker_hears_of_command_line_and_flag() -> None:
     brief = _worker(has_mcp=False)
-    assert "agentorchestr worker report_done" in brief
+    assert "agentorchestr worker report-done" in brief
     assert "WORKER_DONE:" in brief
     assert ".agentorchestr/done.flag" in brief
     assert "mcp__" not in brief
