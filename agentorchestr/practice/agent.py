@@ -10,12 +10,12 @@ from agentorchestr.practice.mcp_client import Interrupted, McpError
 from agentorchestr.practice.options import Options
 from agentorchestr.practice.scenario import RUN_TASKS, LeadPlan, Scenario, Step, Turn, WorkerPlan
 from agentorchestr.practice.steps import ONCE, STEPS
+from agentorchestr.practice.tasks import NOT_EDITING
 from agentorchestr.practice.view import Mark
 from agentorchestr.practice.work import StepFailed, TurnEnds, TurnFailed, Work
 
 BETWEEN_STEPS_S = 0.25
 ANYTHING = ""
-NOT_EDITING = frozenset({"reviewer", "security", "performance", "verifier", "researcher"})
 
 
 class Agent:
@@ -194,5 +194,5 @@ def _note_plan(brief: Mapping[str, Any], names: Mapping[str, str]) -> WorkerPlan
     seen = Step("call", {"tool": "report_done", "args": {"summary": "looked at it; no findings"}})
     stuck = Step("call", {"tool": "report_blocked", "args": {"reason": "no scenario tells me how to go on"}})
     first = Turn((seen,) if role in NOT_EDITING else (*edit, done))
-    again = Turn((stuck,), re.compile("conflict|check|fail|red", re.IGNORECASE))
+    again = Turn((stuck,), re.compile("conflict|checks fail|not merged", re.IGNORECASE))
     return WorkerPlan(re.compile(ANYTHING), (first, again))

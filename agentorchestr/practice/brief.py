@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)+)"')
-_GOAL_TAG = re.compile(r"<goal>\s*(.+?)\s*</goal>", re.DOTALL | re.IGNORECASE)
-_HEADING = re.compile(
-    r"^#+\s*(?:the |your )?(?:goal|task)\b[^\n]*\n(.+?)(?=^#|\Z)", re.DOTALL | re.IGNORECASE | re.MULTILINE
-)
+_HEADING = re.compile(r"^#+ *(?:the |your )?(?:goal|task)\b[^\n]*\n\s*", re.IGNORECASE | re.MULTILINE)
+_FENCED = re.compile(r"(`{3,})[^\n]*\n(.*?)\n\1", re.DOTALL)
 GOAL_CHARS = 2000
 
 
@@ -31,9 +29,13 @@ def read_named(prompt: str) -> str:
 
 
 def goal_in(brief: str) -> str:
-    """The goal or task in the text of a brief: what stands under its heading, else all of it."""
-    found = _GOAL_TAG.search(brief) or _HEADING.search(brief)
-    return (found.group(1) if found else brief).strip()[:GOAL_CHARS]
+    """The goal or task in the text of a brief: what stands fenced under its heading, else all of it."""
+    heading = _HEADING.search(brief)
+    if heading is None:
+        return brief.strip()[:GOAL_CHARS]
+    rest = brief[heading.end() :]
+    fenced = _FENCED.match(rest)
+    return (fenced.group(2) if fenced else rest.split("\n#", 1)[0]).strip()[:GOAL_CHARS]
 
 
 def names_of(brief: Mapping[str, Any], *, default_name: str) -> dict[str, str]:

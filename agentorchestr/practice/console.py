@@ -3,7 +3,6 @@
 import signal
 import sys
 import threading
-import time
 from typing import Protocol
 
 from agentorchestr.practice.mcp_client import Interrupted
@@ -56,8 +55,7 @@ class PlainConsole:
 
     def freeze(self) -> None:
         """Block this thread, the only one."""
-        while True:
-            time.sleep(3600)
+        threading.Event().wait()
 
     def leave(self) -> None:
         """Nothing was taken."""

@@ -5,16 +5,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from agentorchestr.practice.console import pause
-from agentorchestr.practice.mcp_client import McpError, McpLost
+from agentorchestr.practice.mcp_client import McpError, McpLost, ToolFailed
 from agentorchestr.practice.scenario import LeadPlan, Step
-from agentorchestr.practice.tasks import Job, JobList, JobState
+from agentorchestr.practice.tasks import NOT_EDITING, Job, JobList, JobState
 from agentorchestr.practice.work import StepFailed, TurnEnds, Work
 
 MOST_SPAWNS = 2
 MOST_DEATHS = 2
 MOST_MERGES = 5
 MOST_NUDGES = 3
-MOST_EMPTY_WAITS = 4
 MOST_LOST_CALLS = 20
 VERIFY_LIMIT_S = 900.0
 NUDGE = "Please report: call report_done, report_blocked or report_failed."
@@ -31,7 +30,7 @@ class Lead:
         self._look_first = resumed
         self._deadline = time.monotonic() + plan.give_up_after_s
         self._outcome = ""
-        self._empty_waits = 0
+        self._quiet_since: float | None = None
         self._lost_calls = 0
         self.finished = False
 
@@ -84,8 +83,9 @@ class Lead:
             if job is None or job.state is JobState.MERGED:
                 continue
             self._jobs.running(job, worker_id)
-            if row.get("state") == "done":
-                self._merge(job)
+            if row.get("merged"):
+                self._jobs.merged(job)
+            self._take({"kind": str(row.get("state", "")), "worker_id": worker_id})
 
     def _spawn(self, job: Job) -> None:
         if job.state is not JobState.TODO:
@@ -128,8 +128,8 @@ class Lead:
         for event in events:
             self._take(event)
         if events:
-            self._empty_waits = 0
-        elif self._plan.woken:
+            self._quiet_since = None
+        elif self._plan.woken and answer.get("running"):
             self._work.say("I end my turn until somebody needs me.")
             raise TurnEnds(stay=True)
         else:
@@ -138,6 +138,9 @@ class Lead:
     def _ask_for_events(self, timeout_s: float) -> Mapping[str, Any]:
         try:
             return self._work.call("wait_for_any", timeout_s=timeout_s)
+        except ToolFailed:
+            # "Nothing runs": a worker may just be about to be woken by what it was told.
+            return {}
         except McpError as exc:
             self._lost_calls += 1
             if self._lost_calls > MOST_LOST_CALLS:
@@ -146,11 +149,9 @@ class Lead:
             return {"running": ["unknown"]}
 
     def _nothing_came(self, answer: Mapping[str, Any], *, took_s: float) -> None:
-        if answer.get("running"):
-            self._empty_waits = 0
-        else:
-            self._empty_waits += 1
-        if self._empty_waits >= MOST_EMPTY_WAITS:
+        now = time.monotonic()
+        self._quiet_since = None if answer.get("running") else self._quiet_since or now
+        if self._quiet_since is not None and now - self._quiet_since >= self._plan.idle_limit_s:
             for job in self._jobs.in_state(JobState.RUNNING):
                 self._jobs.failed(job, "it runs no more and never was merged")
         if took_s < 0.2:  # noqa: PLR2004 -- a server that answers at once must not make us spin
@@ -164,10 +165,10 @@ class Lead:
         job = self._jobs.of_worker(str(event.get("worker_id", "")))
         if job is None or job.state is not JobState.RUNNING:
             return
-        self._work.note(
-            f"{job.worker_id}: {kind} {event.get('result') or event.get('summary') or ''}".strip()
-        )
+        self._work.note(f"{job.worker_id}: {kind} {event.get('result') or event.get('text') or ''}".strip())
         match kind:
+            case "done" if job.arguments.get("role") in NOT_EDITING:
+                self._jobs.merged(job)
             case "done":
                 self._merge(job)
             case "merge":
@@ -256,7 +257,7 @@ class Lead:
 
 def _why(answer: Mapping[str, Any]) -> str:
     """The reason in an answer, whatever it is called there."""
-    found = (answer.get(key) for key in ("reason", "detail", "summary", "note", "message"))
+    found = (answer.get(key) for key in ("why", "reason", "text", "problem"))
     return next((str(text) for text in found if text), "")
 
 

@@ -42,7 +42,7 @@ class Options:
 
 def parse(argv: Sequence[str], env: Mapping[str, str]) -> Options:
     """Read the command line. Raises ``UsageError`` for values that cannot be."""
-    words = _parser().parse_args(argv)
+    words = _parser().parse_args(_joined(argv))
     session = words.resume or words.session or str(uuid.uuid4())
     transcript = _transcript_folder(words.mcp_config, env) / f"practice-{_one_file_name(session)}.jsonl"
     if words.resume and not transcript.is_file():
@@ -113,6 +113,15 @@ def _one_file_name(session: str) -> str:
     if os.sep in session or session.startswith(".") or "\0" in session:
         raise UsageError(f"{session!r} is no session id")
     return session
+
+
+def _joined(argv: Sequence[str]) -> list[str]:
+    """*argv* with the text of ``-p`` attached to it: a text that begins with a dash is no option."""
+    words = list(argv)
+    for at in range(len(words) - 1):
+        if words[at] == "-p" and words[at + 1]:
+            return [*words[:at], words[at] + words[at + 1], *words[at + 2 :]]
+    return words
 
 
 def _pace(text: str) -> float:

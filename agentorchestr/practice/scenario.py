@@ -77,6 +77,7 @@ LEAD_ENTRY = _shape(
     style=str,
     wait_s=float,
     give_up_after_s=float,
+    idle_limit_s=float,
     summary=str,
 )
 TURN = _shape({"steps": list}, on=str)
@@ -117,6 +118,8 @@ class LeadPlan:
     """End the turn instead of waiting, and go on when the next line is typed."""
     wait_s: float = 20.0
     give_up_after_s: float = 900.0
+    idle_limit_s: float = 15.0
+    """How long nothing may run before the tasks that are left are given up."""
     summary: str = "All tasks are merged."
 
 
@@ -177,6 +180,7 @@ def _lead(entry: object, *, at: str) -> LeadPlan:
         woken=style == "woken",
         wait_s=float(table.get("wait_s", LeadPlan.wait_s)),
         give_up_after_s=float(table.get("give_up_after_s", LeadPlan.give_up_after_s)),
+        idle_limit_s=float(table.get("idle_limit_s", LeadPlan.idle_limit_s)),
         summary=table.get("summary", LeadPlan.summary),
     )
 

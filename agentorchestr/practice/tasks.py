@@ -7,6 +7,8 @@ from typing import Any
 
 from agentorchestr.practice.transcript import Transcript
 
+NOT_EDITING = frozenset({"reviewer", "security", "performance", "verifier", "researcher"})
+"""Roles that deliver their summary; there is nothing of theirs to merge."""
 SPAWN_KEYS = ("task", "role", "agent", "criteria", "context", "file_scope")
 
 

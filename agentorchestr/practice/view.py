@@ -14,7 +14,7 @@ ASKING = "? "
 class Mark(StrEnum):
     """The kind of a log line: the sign in front of it."""
 
-    PERSON = ">"
+    PERSON = "»"
     SAYS = "●"
     TOOL = "·"
     ERROR = "✗"
