@@ -20,6 +20,7 @@ class Book:
         self._journal = journal
         self._writing = asyncio.Lock()
         self._changed = asyncio.Condition()
+        self._writes: set[asyncio.Task[list[Recorded]]] = set()
         self.view: SessionView = derive(journal.facts())
 
     @property
@@ -36,12 +37,16 @@ class Book:
 
         Whatever *choose* raises reaches the caller and stores nothing.
         """
+        # A task of its own: a caller that is cancelled must not leave facts on disk which the view lacks.
+        write = asyncio.create_task(self._decide(choose))
+        self._writes.add(write)
+        write.add_done_callback(self._writes.discard)
+        return await asyncio.shield(write)
+
+    async def _decide(self, choose: Callable[[SessionView], Sequence[Fact]]) -> list[Recorded]:
         async with self._writing:
             facts = choose(self.view)
-            if not facts:
-                return []
-            # Shielded: a cancelled caller must not leave facts on disk that the view does not know.
-            return await asyncio.shield(self._store(facts))
+            return await self._store(facts) if facts else []
 
     async def _store(self, facts: Sequence[Fact]) -> list[Recorded]:
         recorded = await offload(self._journal.append, facts)
