@@ -13,6 +13,8 @@ from agentorchestr.model.states import AgentEventKind
 from agentorchestr.process import start_time
 
 DETAIL_CHARS = 2000
+CLOCK_SLACK_S = 2.0
+"""The kernel tells a start time in ticks since boot; against the wall clock it is off by a little."""
 CLAUDE_STATUS = {
     "busy": AgentEventKind.ACTIVE,
     "idle": AgentEventKind.TURN_ENDED,
@@ -79,7 +81,7 @@ def read_status_file(spec: AgentSpec, pid: int, env: Mapping[str, str]) -> Agent
         status = json.loads((folder / "sessions" / f"{pid}.json").read_bytes()) if folder else None
     except (OSError, ValueError):
         return None
-    if not isinstance(status, dict) or status.get("pid") != pid or start_time(pid) is None:
+    if not isinstance(status, dict) or not _is_of(status, pid):
         return None
     kind = CLAUDE_STATUS.get(_text(status, "status"))
     if kind is None:
@@ -90,6 +92,14 @@ def read_status_file(spec: AgentSpec, pid: int, env: Mapping[str, str]) -> Agent
         agent_session=_text(status, "sessionId"),
         background=status.get("status") == "shell",
     )
+
+
+def _is_of(status: Mapping[str, object], pid: int) -> bool:
+    """Whether *status* was written by the process that has this pid now."""
+    started, written = start_time(pid), status.get("startedAt")
+    if started is None or status.get("pid") != pid:
+        return False
+    return not isinstance(written, int | float) or started <= written / 1000 + CLOCK_SLACK_S
 
 
 def read_rollout(spec: AgentSpec, transcript: Path) -> AgentSignal | None:
