@@ -1,0 +1,97 @@
+"""The final report of a session, line by line."""
+
+from collections.abc import Iterator
+
+from agentorchestr.cli.shapes import last_verdict
+from agentorchestr.cli.text import clean, clean_lines, took
+from agentorchestr.model.states import CheckOutcome, MergeResult, Outcome
+from agentorchestr.model.verdict import Verdict
+from agentorchestr.model.view import SessionView, WorkerView
+
+FILES_SHOWN = 20
+TAIL_LINES_SHOWN = 12
+
+_CHECKED = {
+    CheckOutcome.GREEN: "passed",
+    CheckOutcome.RED: "FAILED",
+    CheckOutcome.NO_CHECKS: "there are no checks: nothing was verified",
+    CheckOutcome.ERROR: "could not be run",
+}
+
+
+def report_lines(view: SessionView) -> Iterator[tuple[int, str]]:
+    """Give the report as (indent, line): result, merges, checks, branch, how to land, time, tokens."""
+    outcome = view.outcome.value if view.outcome is not None else "not over"
+    ended = view.ended_at if view.ended_at is not None else view.created_at
+    yield 0, f"session {view.session_id} {outcome} in {took(max(0.0, ended - view.created_at))}"
+    for line in clean_lines(view.end_summary or view.goal_summary):
+        yield 2, line
+    if view.unverified_reason:
+        yield 2, f"unverified: {clean(view.unverified_reason)}"
+    for worker in view.team:
+        yield from _worker_lines(view, worker)
+    yield from _verdict_lines(view, last_verdict(view))
+    yield 2, f"branch    {view.integration_branch}"
+    yield from _landing_lines(view)
+    yield 2, f"tokens    {_tokens(view)}"
+
+
+def _worker_lines(view: SessionView, worker: WorkerView) -> Iterator[tuple[int, str]]:
+    who = f"{worker.worker_id} {worker.role} ({worker.agent})"
+    attempts = [one for one in view.merges if one.worker_id == worker.worker_id]
+    merged = [one for one in attempts if one.result is MergeResult.MERGED]
+    files = tuple(dict.fromkeys(path for one in merged for path in one.files))
+    if not merged:
+        last = attempts[-1] if attempts else None
+        why = f": {last.result.value}" + (f", {last.why}" if last.why else "") if last else ""
+        yield 2, f"not merged  {who}, {worker.state.value}{why}"
+        return
+    yield 2, f"merged    {who}: {len(files)} {'file' if len(files) == 1 else 'files'}"
+    for path in files[:FILES_SHOWN]:
+        yield 12, path
+    if len(files) > FILES_SHOWN:
+        base = view.created.base_commit[:12]
+        left = len(files) - FILES_SHOWN
+        yield 12, f"and {left} more: git diff --stat {base}...{view.integration_branch}"
+
+
+def _verdict_lines(view: SessionView, verdict: Verdict | None) -> Iterator[tuple[int, str]]:
+    if verdict is None:
+        known = ", ".join(check.shown for check in view.created.checks)
+        yield (
+            2,
+            f"checks    were not run ({known})" if known else f"checks    {_CHECKED[CheckOutcome.NO_CHECKS]}",
+        )
+        return
+    yield 2, f"checks    {_CHECKED[verdict.outcome]}" + (f": {verdict.problem}" if verdict.problem else "")
+    for run in verdict.runs:
+        ending = "out of time" if run.timed_out else f"exit {run.exit_code}"
+        counts = f", {run.counts}" if run.counts else ""
+        yield 12, f"{run.shown}: {ending}{counts} ({took(run.took_s)})"
+        if run.exit_code != 0 or run.timed_out:
+            lines = clean_lines(run.tail)
+            if len(lines) > TAIL_LINES_SHOWN:
+                yield 14, f"… all of it: agentorchestr status {view.session_id} --json"
+            yield from ((14, line) for line in lines[-TAIL_LINES_SHOWN:])
+
+
+def _landing_lines(view: SessionView) -> Iterator[tuple[int, str]]:
+    if view.landed:
+        yield 2, f"landed    on {view.landed}"
+    elif any(one.result is MergeResult.MERGED for one in view.merges):
+        warning = "" if view.outcome is Outcome.DONE else "   (not verified: look at it first)"
+        yield 2, f"land it   agentorchestr land {view.session_id}{warning}"
+    else:
+        yield 2, "land it   nothing was merged, so there is nothing to land"
+
+
+def _tokens(view: SessionView) -> str:
+    known = [worker.tokens for worker in view.workers.values() if worker.tokens.known]
+    unknown = [worker.worker_id for worker in view.workers.values() if not worker.tokens.known]
+    if not known:
+        return "not known"
+    text = (
+        f"{sum(one.input for one in known):,} in, {sum(one.output for one in known):,} out, "
+        f"{sum(one.cached for one in known):,} cached"
+    )
+    return text + (f"; not known for {', '.join(unknown)}" if unknown else "")

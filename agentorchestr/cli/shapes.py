@@ -1,0 +1,121 @@
+"""Sessions and workers as JSON: our own stable shapes, not whatever the values happen to hold."""
+
+from agentorchestr.model.verdict import MergeAttempt, Verdict
+from agentorchestr.model.view import SessionView, Tokens, WorkerView
+
+Shape = dict[str, object]
+
+
+def session_state(view: SessionView, *, alive: bool) -> str:
+    """Name a session's state: its outcome, ``running``, or ``stopped`` when nobody looks after it."""
+    if view.outcome is not None:
+        return view.outcome.value
+    return "running" if alive else "stopped"
+
+
+def session_shape(view: SessionView, *, alive: bool) -> Shape:
+    """Give one row of a listing of sessions."""
+    created = view.created
+    return {
+        "id": view.session_id,
+        "state": session_state(view, alive=alive),
+        "exit_code": view.outcome.exit_code if view.outcome is not None else None,
+        "goal": created.goal,
+        "project": created.project,
+        "manual": created.manual,
+        "lead_agent": created.lead_agent or None,
+        "worker_agents": list(created.worker_agents),
+        "workers": len(view.team),
+        "merged_workers": sum(worker.merged for worker in view.team),
+        "base_branch": created.base_branch,
+        "base_commit": created.base_commit,
+        "integration_branch": view.integration_branch,
+        "created_at": view.created_at,
+        "ended_at": view.ended_at,
+        "summary": view.end_summary or view.goal_summary,
+        "landed_on": view.landed or None,
+    }
+
+
+def worker_shape(worker: WorkerView) -> Shape:
+    """Give one lead or worker."""
+    return {
+        "id": worker.worker_id,
+        "role": worker.role,
+        "agent": worker.agent,
+        "state": worker.state.value,
+        "since": worker.since,
+        "task": worker.task,
+        "branch": worker.branch,
+        "worktree": worker.worktree,
+        "pane_id": worker.pane_id or None,
+        "report": worker.report.value if worker.report is not None else None,
+        "summary": worker.summary,
+        "last_note": worker.last_note,
+        "asks": worker.asks or None,
+        "merged": worker.merged,
+        "tokens": tokens_shape(worker.tokens),
+    }
+
+
+def tokens_shape(tokens: Tokens) -> Shape | None:
+    """Give the counts, or null when the agent's own are not known."""
+    if not tokens.known:
+        return None
+    return {"input": tokens.input, "output": tokens.output, "cached": tokens.cached}
+
+
+def verdict_shape(verdict: Verdict) -> Shape:
+    """Give one verdict with its evidence."""
+    return {
+        "id": verdict.verdict_id,
+        "commit": verdict.commit,
+        "tree": verdict.tree,
+        "outcome": verdict.outcome.value,
+        "problem": verdict.problem,
+        "took_s": verdict.took_s,
+        "runs": [
+            {
+                "command": run.shown,
+                "exit_code": run.exit_code,
+                "counts": run.counts,
+                "took_s": run.took_s,
+                "timed_out": run.timed_out,
+                "tail": run.tail,
+            }
+            for run in verdict.runs
+        ],
+    }
+
+
+def merge_shape(attempt: MergeAttempt) -> Shape:
+    """Give one attempt to merge."""
+    return {
+        "worker": attempt.worker_id,
+        "result": attempt.result.value,
+        "commit": attempt.commit or None,
+        "files": list(attempt.files),
+        "conflicts": [{"path": one.path, "kind": one.kind} for one in attempt.conflicts],
+        "altered_tests": list(attempt.altered_tests),
+        "why": attempt.why,
+    }
+
+
+def last_verdict(view: SessionView) -> Verdict | None:
+    """Give the verdict on what the session delivers: the newest of all that were made of the merged tree."""
+    verdicts = [*view.verdicts, *(one.verdict for one in view.merges if one.verdict and one.commit)]
+    return max(verdicts, key=lambda verdict: verdict.at, default=None)
+
+
+def report_shape(view: SessionView, *, alive: bool) -> Shape:
+    """Give everything the final report says."""
+    verdict = last_verdict(view)
+    return {
+        **session_shape(view, alive=alive),
+        "unverified_reason": view.unverified_reason or None,
+        "team": [worker_shape(worker) for worker in view.workers.values()],
+        "merges": [merge_shape(attempt) for attempt in view.merges],
+        "checks": [check.shown for check in view.created.checks],
+        "verdict": verdict_shape(verdict) if verdict is not None else None,
+        "land_command": None if view.landed else f"agentorchestr land {view.session_id}",
+    }
