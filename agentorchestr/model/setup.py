@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class WorktreeSetup:
-    """How a worktree is made ready, in the order of the fields. Paths are relative to the repository's top."""
+    """How a worktree is made ready, in this order. Paths are relative to the top of the repository."""
 
     copy: tuple[str, ...] = ()
     """Files or folders copied from the person's tree; never over something that is there."""
