@@ -49,7 +49,7 @@ def show_findings(shell: Shell) -> int:
 def look_at_packages() -> Finding:
     """Import what a session imports: a package that is there may still be the wrong one."""
     name = "packages"
-    for module in ("agentorchestr.mcp_server.app", "agentorchestr.wiring"):
+    for module in ("agentorchestr.mcp_server.app", "agentorchestr.wiring.product"):
         try:
             import_module(module)
         except ImportError as exc:

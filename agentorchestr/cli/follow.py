@@ -4,8 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import httpx
-
+from agentorchestr.cli.control import Control
 from agentorchestr.cli.product import Shell
 from agentorchestr.cli.progress import HEADERS, changed_lines, headline, worker_rows
 from agentorchestr.cli.render import Screen
@@ -25,13 +24,12 @@ class Follower:
 
     def __init__(self, shell: Shell, session_id: str) -> None:
         self._product, self._paths, self._id = shell.product, shell.paths, session_id
-        # Proxies of the environment have no business with a loopback address.
-        self._client = httpx.Client(trust_env=False, timeout=LONG_POLL_S + 5)
+        self._control = Control(shell, session_id)
         self._seen_alive = time.monotonic()
 
     def close(self) -> None:
         """Close the connection."""
-        self._client.close()
+        self._control.close()
 
     def read(self) -> SessionView:
         """Read the session as it is now."""
@@ -42,7 +40,7 @@ class Follower:
 
         Raises ``SupervisorUnreachable`` when nobody has looked after the session for ``GONE_AFTER_S``.
         """
-        if self._poll(after):
+        if self._control.wait_for_events(after=after, wait_s=LONG_POLL_S):
             self._seen_alive = time.monotonic()
             return
         until(lambda: self.read().last_seq > after, within_s=REREAD_S, every_s=REREAD_EVERY_S)
@@ -53,21 +51,6 @@ class Follower:
                 f"the supervisor of session {self._id} is gone and was not restarted",
                 hint=f"nothing is lost; look with: agentorchestr status {self._id}",
             )
-
-    def _poll(self, after: int) -> bool:
-        endpoint = self._product.control_endpoint(self._paths, self._id)
-        if endpoint is None:
-            return False
-        url, token = endpoint
-        try:
-            answer = self._client.get(
-                f"{url.rstrip('/')}/control/events",
-                params={"after": after, "wait_s": LONG_POLL_S},
-                headers={"Authorization": f"Bearer {token}"},
-            )
-        except httpx.HTTPError:
-            return False
-        return answer.is_success
 
 
 def follow(shell: Shell, screen: Screen, session_id: str) -> SessionView:

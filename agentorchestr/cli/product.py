@@ -35,7 +35,7 @@ class Landing(Protocol):
 
 
 class Product(Protocol):
-    """The functions of ``wiring`` that the commands call."""
+    """The functions of ``wiring.product`` that the commands call."""
 
     def start_session(self, request: "SessionRequest", paths: Paths) -> str: ...
     def read_session(self, paths: Paths, session_id: str) -> "SessionView": ...
