@@ -1,5 +1,6 @@
 """The end of a session: agents ended, work saved, worktrees removed, the result said."""
 
+import contextlib
 import logging
 from pathlib import Path
 
@@ -10,11 +11,11 @@ from agentorchestr.model.view import SessionView, WorkerView
 from agentorchestr.process import offload
 from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.integration import Integration
-from agentorchestr.supervisor.spawner import Spawner, end_all
+from agentorchestr.supervisor.spawner import Spawner
 from agentorchestr.worktree import gateway
 from agentorchestr.worktree.landing import land
+from agentorchestr.worktree.pool import WorktreePool
 from agentorchestr.worktree.repository import branch_tip
-from agentorchestr.worktree.worktrees import WorktreePool
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +36,12 @@ def ending(view: SessionView, *, now: float) -> f.GoalMarked | None:
 async def finish(gear: Gear, *, spawner: Spawner, integration: Integration, pool: WorktreePool) -> None:
     """Bring the session to its end, in an order that loses nothing. Safe to run again after a crash."""
     await gear.clock.pause(REPLY_GRACE_S)
-    for worker in tuple(gear.view.workers.values()):
-        await spawner.end(worker.worker_id)
-    await end_all(gear)
+    await spawner.end_all()
     for worker in tuple(gear.view.workers.values()):
         await _save(gear, worker, integration)
     await offload(pool.drain)
+    await offload(remove_if_empty, gear.worktrees)
+    await offload(remove_if_empty, gear.worktrees.parent)
     view = gear.view
     if view.created.land and view.goal_marked is Outcome.DONE and not view.landed:
         await _land(gear)
@@ -69,6 +70,12 @@ async def _save(gear: Gear, worker: WorkerView, integration: Integration) -> Non
     except OrchestrError as exc:
         logger.warning("worktree kept", extra={"worker_id": worker.worker_id, "detail": str(exc)})
         await gear.book.record(f.ProgressNoted(worker.worker_id, f"its worktree was kept: {exc}"))
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Remove a folder of ours that holds nothing; one that holds something stays."""
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 async def _land(gear: Gear) -> None:

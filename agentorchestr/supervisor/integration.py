@@ -166,11 +166,11 @@ class Integration:
         if not commands:
             return Verdict(verdict_id, commit, tree, CheckOutcome.NO_CHECKS, (), 0.0, gear.clock.now())
         with scratch_worktree(gear.repository, gear.worktrees / f"check-{verdict_id}", commit) as folder:
-            extra = apply_setup(gear.repository, folder, gear.setup, gear.environment)
+            done = apply_setup(gear.repository, folder, gear.setup, gear.environment)
             runs = run_checks(
                 commands,
                 cwd=gear.place_in(folder),
-                env={**gear.environment, **extra},
+                env={**gear.environment, **done.env},
                 timeout_s=CHECK_LIMIT_S,
             )
         took = gear.clock.monotonic() - started

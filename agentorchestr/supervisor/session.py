@@ -21,8 +21,8 @@ from agentorchestr.supervisor.spawner import Order, Spawner, unfinished
 from agentorchestr.supervisor.spool import Spool
 from agentorchestr.supervisor.statusline import keep_status_line
 from agentorchestr.supervisor.watcher import Watcher
+from agentorchestr.worktree.pool import WorktreePool
 from agentorchestr.worktree.repository import branch_tip, create_branch
-from agentorchestr.worktree.worktrees import WorktreePool
 
 logger = logging.getLogger(__name__)
 

@@ -22,9 +22,10 @@ from agentorchestr.process import end_marked, offload, start_time
 from agentorchestr.supervisor.gear import Gear
 from agentorchestr.tmux import panes
 from agentorchestr.worktree import gateway
+from agentorchestr.worktree.adding import add_worktree
+from agentorchestr.worktree.pool import WorktreePool
 from agentorchestr.worktree.repository import branch_tip
 from agentorchestr.worktree.setup import apply_setup
-from agentorchestr.worktree.worktrees import WorktreePool, add_worktree
 
 logger = logging.getLogger(__name__)
 
@@ -96,22 +97,21 @@ class Spawner:
 
     async def _make_worktree(self, worker: WorkerView, undo: AsyncExitStack) -> None:
         gear, path = self._gear, Path(worker.worktree)
-        if worker.start_commit and await offload(path.is_dir):
-            return
         tip = await offload(branch_tip, gear.repository, gear.view.integration_branch)
         commit = tip or gear.created.base_commit
         await offload(ensure_private, path.parent)
         await offload(self._take_or_add, path, worker.branch, commit)
         undo.push_async_callback(offload, self._remove_worktree, worker, commit)
-        environment = await offload(apply_setup, gear.repository, path, gear.setup, gear.environment)
-        write_private(self._agent_dir(worker) / "setup.json", json.dumps(environment))
+        done = await offload(apply_setup, gear.repository, path, gear.setup, gear.environment)
+        write_private(self._agent_dir(worker) / "setup.json", json.dumps(done.env))
         await gear.book.record(f.WorktreeReady(worker.worker_id, commit))
 
     def _take_or_add(self, path: Path, branch: str, commit: str) -> None:
         repository = self._gear.repository
-        if branch_tip(repository, branch) is not None:
-            add_worktree(repository, path, branch=branch, commit="")
-        elif not self._pool.take(path, branch=branch, commit=commit):
+        if path.is_dir() and branch_tip(repository, branch) is not None:
+            return  # of a lead that died, or of a spawn that a crash cut off
+        gateway.delete_branch(repository, branch, merged_into=commit)
+        if not self._pool.take(path, branch=branch, commit=commit):
             add_worktree(repository, path, branch=branch, commit=commit)
 
     def _remove_worktree(self, worker: WorkerView, commit: str) -> None:
@@ -222,6 +222,13 @@ class Spawner:
         if worker.pane_id:
             await offload(panes.close_pane, self._gear.tmux, worker.pane_id)
 
+    async def end_all(self) -> None:
+        """End every agent of the session at once, and close their panes."""
+        await offload(end_marked, f"{self._gear.session_id}:")
+        for worker in self._gear.view.workers.values():
+            if worker.pane_id:
+                await offload(panes.close_pane, self._gear.tmux, worker.pane_id)
+
 
 def first_line(brief: Path) -> str:
     """The first prompt: short enough to be typed into any composer, and it says where the rest is."""
@@ -241,11 +248,6 @@ def unfinished(view: SessionView) -> Sequence[str]:
 def next_worker_id(view: SessionView) -> str:
     """w1, w2, w3 … : never used twice in a session."""
     return f"w{sum(1 for name in view.workers if name != LEAD) + 1}"
-
-
-async def end_all(gear: Gear) -> None:
-    """End every process that carries this session's mark, the supervisor excepted."""
-    await offload(end_marked, f"{gear.session_id}:")
 
 
 def install_command(folder: Path) -> None:

@@ -12,8 +12,8 @@ from agentorchestr.supervisor.child import ChildSpawner
 from agentorchestr.supervisor.session import Session
 from agentorchestr.wiring.starting import new_session, open_repository
 from agentorchestr.wiring.supervise import bind, build_gear, serve_until_ended
+from agentorchestr.worktree.pool import WorktreePool
 from agentorchestr.worktree.repository import Repository
-from agentorchestr.worktree.worktrees import WorktreePool
 
 
 def run_manual_child(request: SessionRequest, paths: Paths) -> tuple[str, Outcome]:
@@ -28,6 +28,6 @@ async def _run(session_id: str, repository: Repository, paths: Paths) -> Outcome
     with Journal.take_over(paths.session(session_id)) as journal:
         listener = bind(0)
         gear = build_gear(Book(journal), paths, repository, port=listener.getsockname()[1])
-        pool = WorktreePool(repository, gear.worktrees, size=0)
+        pool = WorktreePool(repository, gear.worktrees / ".pool", size=0)
         session = Session(gear, pool, spawner=ChildSpawner(gear, pool), in_panes=False)
         return await serve_until_ended(session, gear, listener, paths.session_run(session_id))

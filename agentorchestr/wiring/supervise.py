@@ -26,11 +26,12 @@ from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.principals import TokenBook
 from agentorchestr.supervisor.session import Session
 from agentorchestr.tmux.server import TmuxServer
-from agentorchestr.wiring.control import CONTROL_FILE, FINISHED_FILE, write_control
+from agentorchestr.wiring.control import FINISHED_FILE, write_control
 from agentorchestr.wiring.detection import catalogue, detect
 from agentorchestr.wiring.starting import ENVIRONMENT_FILE
+from agentorchestr.worktree import gateway
+from agentorchestr.worktree.pool import WorktreePool
 from agentorchestr.worktree.repository import Repository, find_repository
-from agentorchestr.worktree.worktrees import WorktreePool
 
 logger = logging.getLogger(__name__)
 
@@ -63,12 +64,11 @@ async def supervise(session_id: str, paths: Paths) -> Outcome:
         repository = find_repository(Path(book.view.created.project))
         listener = bind(book.view.port)
         gear = build_gear(book, paths, repository, port=listener.getsockname()[1])
-        pool = WorktreePool(repository, gear.worktrees, size=pool_size(repository))
+        pool = WorktreePool(repository, gear.worktrees / ".pool", size=pool_size(repository))
         session = Session(gear, pool)
         outcome = await serve_until_ended(session, gear, listener, run_folder)
     (run_folder / FINISHED_FILE).touch(mode=0o600)
-    for name in (CONTROL_FILE, ENVIRONMENT_FILE):
-        (run_folder / name).unlink(missing_ok=True)
+    forget_secrets(run_folder)
     say_end(gear, outcome)
     return outcome
 
@@ -150,6 +150,15 @@ def pool_size(repository: Repository) -> int:
     """How many worktrees are kept ready: none where a checkout is quick anyway."""
     index = repository.git_dir / "index"
     return 2 if index.is_file() and index.stat().st_size > LARGE_INDEX_BYTES else 0
+
+
+def forget_secrets(run_folder: Path) -> None:
+    """Remove what only a living session needs: tokens, environments, the spool."""
+    for entry in run_folder.iterdir():
+        if entry.is_dir():
+            gateway.remove_folder(entry, inside=run_folder)
+        elif entry.name != FINISHED_FILE:
+            entry.unlink()
 
 
 def say_end(gear: Gear, outcome: Outcome) -> None:
