@@ -18,11 +18,16 @@ CLOSE_S = 1
 
 
 def bind_loopback(port: int = 0) -> socket.socket:
-    """Bind 127.0.0.1:*port* (0: a free one) so that the port is known before anything is served."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    """Listen on 127.0.0.1:*port* (0: a free one), so that the port is known before anything is served.
+
+    Raises ``OSError`` when the port is taken. It listens at once: a port that is only bound could still
+    be taken by another user's process.
+    """
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind(("127.0.0.1", port))
+        sock.listen()
     except OSError:
         sock.close()
         raise

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import statistics
 import time
 
 import httpx
@@ -170,6 +171,13 @@ async def test_the_port_is_free_after_the_end(desk, serving):
     bind_loopback(port).close()
 
 
+async def test_a_port_that_is_bound_cannot_be_taken_before_it_is_served():
+    from agentorchestr.mcp_server.serving import bind_loopback
+
+    with bind_loopback() as first, pytest.raises(OSError, match="in use"):
+        bind_loopback(first.getsockname()[1]).close()
+
+
 async def test_nothing_is_reachable_from_outside_the_machine(served):
     """The socket is bound to 127.0.0.1 alone: another loopback address is another machine here."""
     with pytest.raises(OSError):  # noqa: PT011 - refused or unreachable, as the system likes
@@ -181,7 +189,9 @@ async def test_a_short_call_is_answered_without_a_delayed_ack(served, desk, rpc)
     async with served.client() as http:
         speak = rpc(http, "2025-11-25")
         await speak.tool("list_workers")
-        began = time.monotonic()
+        took = []
         for _ in range(20):
+            began = time.monotonic()
             await speak.tool("list_workers")
-        assert (time.monotonic() - began) / 20 < 0.03
+            took.append(time.monotonic() - began)
+    assert statistics.median(took) < 0.03
