@@ -191,6 +191,9 @@ class Spawner:
         pane_id = await self._open(worker, launch)
         async with AsyncExitStack() as undo:
             undo.push_async_callback(offload, panes.close_pane, self._gear.tmux, pane_id)
+            if len(self._gear.view.workers) == 1:
+                # The first agent brings its window to the front; later ones never take a person's view away.
+                await offload(self._gear.tmux.select_window, pane_id)
             await self._gear.book.record(await self._opened(worker, pane_id, launch))
             undo.pop_all()
 

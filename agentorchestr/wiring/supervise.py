@@ -46,6 +46,8 @@ def main() -> None:
     log_to_file(paths.session(session_id) / "supervisor.log")
     # A closed terminal ends tmux clients, never the supervisor.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    sys.stdout.write(f"agentorchestr supervisor of session {session_id}. The team is in the next window.\n")
+    sys.stdout.flush()
     try:
         asyncio.run(supervise(session_id, paths))
     except StaleGeneration:
