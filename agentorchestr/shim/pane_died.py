@@ -14,10 +14,10 @@ def spool(folder: str, event: dict[str, object]) -> None:
     """Put *event* into *folder* as ``<time_ns>-<pid>.json``, whole or not at all, and ring its bell."""
     os.chdir(folder)
     name = f"{time.time_ns()}-{os.getpid()}.json"
-    fd = os.open(f".{name}", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    fd = os.open(f".{name}.new", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     with open(fd, "wb") as file:  # noqa: PTH123 - pathlib alone costs a third of the start-up
         file.write(json.dumps(event).encode())
-    os.rename(f".{name}", name)  # noqa: PTH104 - see above
+    os.rename(f".{name}.new", name)  # noqa: PTH104 - see above
     bell = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
     bell.setblocking(False)
     bell.sendto(b"1", "bell")

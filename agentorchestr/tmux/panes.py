@@ -1,6 +1,9 @@
 """The panes of our server: list them all at once, open, close and respawn one, capture a screen."""
 
+import contextlib
+import os
 import secrets
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +19,7 @@ class PaneRow:
     """One pane as tmux sees it at one moment.
 
     ``dead`` is tmux's word: the terminal is closed. ``dead_status`` is the exit code, negative for a
-    signal, and None while it lives or when tmux never learned it (the pid may then be a zombie for good).
+    signal, and None while it lives or before tmux has learned it (the pid may be a zombie meanwhile).
     """
 
     pane_id: str
@@ -66,6 +69,7 @@ FIELDS = (
     "window_zoomed_flag",
     "window_width",
     "window_height",
+    "pid",
 )
 
 
@@ -73,7 +77,8 @@ def list_panes(server: TmuxServer, session: str | None = None) -> tuple[PaneRow,
     """Every pane of *session*, or of the whole server, in tmux's order; empty when there is none.
 
     One tmux call. Rows and fields are parted by words made for this call, so no title or program
-    name, with a newline or whatever else in it, can break or forge a row.
+    name, with a newline or whatever else in it, can break or forge a row. A death that tmux missed is
+    brought to its notice, so that the ``pane-died`` hook follows.
     """
     nonce = secrets.token_hex(6)
     row_mark, field_mark = f"{nonce}r", f"{nonce}f"
@@ -84,8 +89,17 @@ def list_panes(server: TmuxServer, session: str | None = None) -> tuple[PaneRow,
         return ()
     if done.returncode != 0:
         raise refusal(done, during="list-panes")
-    rows = done.text.split(row_mark)[1:]
-    return tuple(_row(row.removesuffix("\n").split(field_mark)) for row in rows)
+    told = [row.removesuffix("\n").split(field_mark) for row in done.text.split(row_mark)[1:]]
+    rows = tuple(_row(fields) for fields in told)
+    if any(row.dead and row.dead_status is None for row in rows):
+        _nudge(int(told[0][-1]))
+    return rows
+
+
+def _nudge(server_pid: int) -> None:
+    # tmux up to 3.3a loses SIGCHLD while libutempter's helper runs, which is when panes die.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(server_pid, signal.SIGCHLD)
 
 
 def _row(fields: list[str]) -> PaneRow:
@@ -114,9 +128,9 @@ def _row(fields: list[str]) -> PaneRow:
     )
 
 
-def _status(code: str, signal: str) -> int | None:
-    if signal.isdecimal():
-        return -int(signal)
+def _status(code: str, ended_by: str) -> int | None:
+    if ended_by.isdecimal():
+        return -int(ended_by)
     return int(code) if code.isdecimal() else None
 
 

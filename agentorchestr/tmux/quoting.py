@@ -24,9 +24,14 @@ def command_line(words: tuple[str, ...]) -> str:
     return " ".join(command_word(word) for word in words)
 
 
-def format_literal(text: str) -> str:
-    """Make *text* stand for itself in a format that tmux also runs through strftime."""
-    return printable(text).replace("%", "%%").replace("#", "##")
+def status_literal(text: str) -> str:
+    """Make *text* stand for itself in a status line, which tmux expands and then draws.
+
+    Expanding and drawing each halve a run of ``#``; before ``[`` only drawing does. Source: format.c and
+    format-draw.c of tmux 3.3a, and the screen.
+    """
+    literal = printable(text).replace("%", "%%")
+    return re.sub(r"#+(\[?)", lambda run: run[0].rstrip("[") * (2 if run[1] else 4) + run[1], literal)
 
 
 def printable(text: str) -> str:

@@ -80,10 +80,13 @@ class TmuxServer:
         It outlives its clients whatever the person's configuration says. Needs two words in *argv*.
         """
         target = quoting.session_target(name)
+        # tmux 3.3a crashes on a new session when the person's configuration sets window-size to manual.
         opening = ("new-session", "-d", "-s", name, "-n", quoting.plain_title(window))
         sized = ("-x", str(size[0]), "-y", str(size[1]), "-P", "-F", "#{pane_id}")
         lines = self.run_all(
             [
+                ("start-server",),
+                ("if-shell", "-F", "#{==:#{window-size},manual}", "set-option -gw window-size largest"),
                 (*opening, *sized, *quoting.exec_words(tuple(argv))),
                 ("set-option", "-sq", "exit-unattached", "off"),
                 ("set-option", "-sq", "exit-empty", "on"),
@@ -111,7 +114,7 @@ class TmuxServer:
     def set_status(self, name: str, text: str) -> None:
         """Show *text* on the right of the status line. It is data: no format or style in it acts."""
         target = quoting.session_target(name)
-        shown = f" {quoting.format_literal(text)} "
+        shown = f" {quoting.status_literal(text)} "
         self.run_all([("set-option", "-q", "-t", target, "status-right", shown)])
 
     def select_window(self, pane_id: str) -> None:
