@@ -1,0 +1,68 @@
+"""Run the groups that were asked for, and print one table. Ends with 1 when a limit is not kept."""
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+
+from scripts.benchmarks import spawning, start, supervising, waking
+from scripts.benchmarks.measuring import Figure, Group
+
+GROUPS: tuple[Group, ...] = (*start.GROUPS, *spawning.GROUPS, *waking.GROUPS, *supervising.GROUPS)
+COLUMNS = (44, 12, 12, 8)
+
+
+def main() -> int:
+    chosen = _chosen()
+    print(_machine())
+    print(_row("figure", "measured", "limit", "", "detail"))
+    kept = True
+    for group in chosen:
+        for figure in group.measure():
+            kept = kept and figure.holds
+            print(_shown(figure), flush=True)
+    return 0 if kept else 1
+
+
+def _chosen() -> list[Group]:
+    parser = argparse.ArgumentParser(
+        prog="scripts/benchmarks/run",
+        description="Measure what was promised.",
+        epilog="groups: " + "; ".join(f"{group.name}: {group.about}" for group in GROUPS),
+    )
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help="only these")
+    wanted = parser.parse_args().groups
+    unknown = set(wanted) - {group.name for group in GROUPS}
+    if unknown:
+        parser.error(f"no such group: {', '.join(sorted(unknown))}")
+    return [group for group in GROUPS if not wanted or group.name in wanted]
+
+
+def _shown(figure: Figure) -> str:
+    limit = "" if figure.limit is None else f"<= {figure.limit:g} {figure.unit}"
+    verdict = "" if figure.limit is None else ("kept" if figure.holds else "MISSED")
+    return _row(figure.name, f"{figure.value:.2f} {figure.unit}", limit, verdict, figure.detail)
+
+
+def _row(*cells: str) -> str:
+    padded = [cell.ljust(width) for cell, width in zip(cells, COLUMNS, strict=False)]
+    return "  ".join([*padded, *cells[len(COLUMNS) :]]).rstrip()
+
+
+def _machine() -> str:
+    versions = [
+        f"Python {platform.python_version()}",
+        *(_said(program, flag) for program, flag in (("git", "--version"), ("tmux", "-V"))),
+    ]
+    system = f"{platform.system()} {platform.release()} {platform.machine()}"
+    load = f"{os.getloadavg()[0]:.1f}"
+    return f"{system}, {os.cpu_count()} cores, load {load} before; {', '.join(versions)}\n"
+
+
+def _said(program: str, flag: str) -> str:
+    return subprocess.run([program, flag], check=True, capture_output=True, text=True).stdout.strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
