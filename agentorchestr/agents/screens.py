@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 from agentorchestr.agents.spec import AgentSpec
@@ -50,7 +51,7 @@ def composer_text(spec: AgentSpec, screen_with_colours: Sequence[str]) -> str | 
     rules = spec.screens
     if not rules.composer:
         return None
-    lines = [(_visible(line, dim=True), _visible(line, dim=False)) for line in screen_with_colours]
+    lines = _read(screen_with_colours)
     starts = [at for at, (shown, _) in enumerate(lines) if re.search(rules.composer, shown)]
     if not starts:
         return None
@@ -63,35 +64,66 @@ def composer_text(spec: AgentSpec, screen_with_colours: Sequence[str]) -> str | 
     return "\n".join(line.strip() for line in typed).strip()
 
 
-def _visible(line: str, *, dim: bool) -> str:
-    """*line* without escapes; without its dim text too unless *dim*."""
-    shown: list[str] = []
-    faint = False
-    rest = line
-    while rest:
-        sgr = SGR.match(rest)
-        if sgr:
-            faint = _faint_after(sgr[1], was=faint)
-            rest = rest[sgr.end() :]
-        elif other := OTHER_ESCAPE.match(rest):
-            rest = rest[other.end() :]
-        else:
-            if dim or not faint:
-                shown.append(rest[0])
-            rest = rest[1:]
+@dataclass(frozen=True)
+class _Cell:
+    char: str
+    dim: bool
+    reverse: bool
+
+
+@dataclass(frozen=True)
+class _Look:
+    """The attributes in force, as far as they matter here."""
+
+    dim: bool = False
+    reverse: bool = False
+
+    def after(self, parameters: str) -> "_Look":
+        """The look after one SGR sequence."""
+        dim, reverse = self.dim, self.reverse
+        numbers = iter(parameters.replace(":", ";").split(";"))
+        for number in numbers:
+            if number in {"", "0"}:
+                dim = reverse = False
+            elif number in {"2", "22"}:
+                dim = number == "2"
+            elif number in {"7", "27"}:
+                reverse = number == "7"
+            elif number in {"38", "48", "58"}:
+                # The numbers of a colour follow: one of 256, or red, green and blue.
+                for _ in range(1 if next(numbers, "") == "5" else 3):
+                    next(numbers, "")
+        return _Look(dim, reverse)
+
+
+def _read(screen: Sequence[str]) -> list[tuple[str, str]]:
+    """Each line without escapes, and the same without its dim text."""
+    lines: list[tuple[str, str]] = []
+    # tmux writes changes of attributes only: what one line sets holds on the next.
+    look = _Look()
+    for line in screen:
+        cells, look = _cells(line, look)
+        lines.append(("".join(cell.char for cell in cells), _bright(cells)))
+    return lines
+
+
+def _cells(line: str, look: _Look) -> tuple[list[_Cell], _Look]:
+    cells: list[_Cell] = []
+    at = 0
+    while at < len(line):
+        if escape := SGR.match(line, at):
+            look = look.after(escape[1])
+        elif not (escape := OTHER_ESCAPE.match(line, at)):
+            cells.append(_Cell(line[at], look.dim, look.reverse))
+        at = escape.end() if escape else at + 1
+    return cells, look
+
+
+def _bright(cells: Sequence[_Cell]) -> str:
+    """What is not dim. The cursor on the first letter of a placeholder is part of the placeholder."""
+    shown = (
+        cell.char
+        for at, cell in enumerate(cells)
+        if not cell.dim and not (cell.reverse and at + 1 < len(cells) and cells[at + 1].dim)
+    )
     return "".join(shown)
-
-
-def _faint_after(parameters: str, *, was: bool) -> bool:
-    faint = was
-    numbers = iter(parameters.replace(":", ";").split(";"))
-    for number in numbers:
-        if number in {"", "0", "22"}:
-            faint = False
-        elif number == "2":
-            faint = True
-        elif number in {"38", "48", "58"}:
-            # The numbers of a colour follow: five of 256 colours, or red, green and blue.
-            for _ in range(1 if next(numbers, "") == "5" else 3):
-                next(numbers, "")
-    return faint

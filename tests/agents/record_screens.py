@@ -49,6 +49,7 @@ SHOTS = {
         Shot("ready", "after-turn", say("All done."), "All done"),
         Shot("ready", "draft", say("All done."), "All done", draft=True),
         Shot("busy", "model", Answer(text="late", fault=Fault(delay_s=60)), r"…"),
+        Shot("busy", "queued", Answer(text="late", fault=Fault(delay_s=60)), r"…"),
         Shot("asks", "permission", call("shell", command="touch new.txt"), r"1\. Yes", gated=True),
         Shot("asks", "trust", say("never"), "trust", trusted=False),
         Shot("failed", "api-error", Answer(text="", fault=Fault(status=400, times=0)), "API Error"),
@@ -58,7 +59,8 @@ SHOTS = {
         Shot("ready", "after-turn", say("All done."), "All done"),
         Shot("ready", "draft", say("All done."), "All done", draft=True),
         Shot("busy", "model", Answer(text="late", fault=Fault(delay_s=60)), "esc to interrupt"),
-        Shot("asks", "permission", call("shell", command="touch new.txt"), "Would you like", gated=True),
+        Shot("busy", "queued", Answer(text="late", fault=Fault(delay_s=60)), "esc to interrupt"),
+        Shot("asks", "mcp", call("mcp:report_done", summary="x"), "Allow the", gated=True),
         Shot("failed", "api-error", Answer(text="", fault=Fault(status=401, times=0)), "■"),
         Shot("limited", "rate", Answer(text="", fault=Fault(status=429, times=0)), "■"),
     ),
@@ -106,6 +108,9 @@ def _record(
         time.sleep(1.0)  # the rest of the frame
         if shot.draft:
             pane.write(DRAFT)
+        if shot.note == "queued":
+            pane.say("a second message")
+            assert until(lambda: bool(re.search("Queued|Messages to be", pane.text())), within_s=10), pane.text()
         lines = [line.replace(str(top), "/tmp/sample") for line in pane.screen(colours=True)]
     finally:
         pane.end()

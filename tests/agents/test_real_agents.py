@@ -1,0 +1,268 @@
+"""The real Claude Code and Codex, and the practice agent, started with what we build for them."""
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from agentorchestr.agents.launch import Launch, LaunchRequest, PromptBy, build_launch, one_shot, trust_repository
+from agentorchestr.agents.probe import LoginState, probe_all
+from agentorchestr.agents.screens import ScreenState, classify
+from agentorchestr.agents.signals import AgentSignal, read_hook, read_rollout, read_status_file
+from agentorchestr.agents.spec import AgentSpec
+from agentorchestr.agents.tokens import count_tokens
+from agentorchestr.agents.transcripts import find_transcript
+from agentorchestr.clock import until
+from agentorchestr.model.states import AgentEventKind
+from agentorchestr.process import marked
+from tests.agents.conftest import TOKEN
+from tests.agents.mcp_with_token import McpWithToken
+from tests.agents.panes import AgentPane
+from tests.conftest import make_repo
+from tests.real_agents import binaries
+from tests.scripted_model.conversation import Answer, Fault
+from tests.scripted_model.scenario import Part, Scenario, call, in_order, say
+from tests.scripted_model.server import ScriptedModel
+
+BOTH = pytest.mark.parametrize("agent", ["claude", "codex"])
+K = AgentEventKind
+# Leaves each payload behind; the product's own hook does the same in less time.
+HOOK = "import os,sys;open(sys.argv[1],'ab').write(sys.stdin.buffer.read().strip()+b'\\n')"
+
+
+@dataclass
+class Stage:
+    """One agent's home, repository, tools and model."""
+
+    env: dict[str, str]
+    repo: Path
+    folder: Path
+    mcp: McpWithToken
+    model: ScriptedModel
+    catalogue: dict[str, AgentSpec]
+    mark: str
+
+    def request(self, agent: str, **given: object) -> LaunchRequest:
+        spec = self.catalogue[agent]
+        (found,) = probe_all([spec], env=self.env)
+        assert found.login is LoginState.READY, found
+        trust_repository(spec, self.repo, self.env)
+        fields: dict[str, object] = {
+            "spec": spec,
+            "binary": found.binary,
+            "worker_id": "w1",
+            "lead": False,
+            "worktree": self.repo,
+            "repository": self.repo,
+            "agent_dir": self.folder / "agent's folder",
+            "mcp_url": self.mcp.url,
+            "token": TOKEN,
+            "brief": self.folder / "brief.md",
+            "first_line": "Read your brief and do what it says.",
+            "hook_argv": (sys.executable, "-I", "-S", "-c", HOOK, str(self.hooks)),
+            "agent_session": str(uuid.uuid4()),
+            "base_env": self.env,
+            "path_prefix": self.folder / "bin",
+            "mark": f"{self.mark}w1",
+        }
+        return LaunchRequest(**{**fields, **given})  # type: ignore[arg-type]
+
+    @property
+    def hooks(self) -> Path:
+        return self.folder / 'hooks "of" it.jsonl'
+
+    def signals(self, spec: AgentSpec) -> list[AgentSignal]:
+        lines = self.hooks.read_text().splitlines() if self.hooks.exists() else []
+        return [signal for line in lines if (signal := read_hook(spec, json.loads(line)))]
+
+    def kinds(self, spec: AgentSpec) -> list[AgentEventKind]:
+        return [signal.kind for signal in self.signals(spec)]
+
+
+@pytest.fixture
+def stage(
+    real_agents: Path,
+    private_home: dict[str, str],
+    short_dir: Path,
+    mcp: McpWithToken,
+    catalogue: dict[str, AgentSpec],
+    mark: str,
+) -> Iterator[Stage]:
+    with ScriptedModel(Scenario(parts=(Part("w", in_order(call("mcp:get_brief"), say("All done."))),))) as model:
+        env = binaries.at_home(private_home, model_url=model.url)
+        env["PATH"] = f"{real_agents / 'node_modules' / '.bin'}{os.pathsep}{env['PATH']}"
+        repo = make_repo(short_dir / "a project's \"root\"", {"README.md": "sample\n"})
+        yield Stage(env, repo, short_dir, mcp, model, catalogue, mark)
+
+
+@pytest.fixture
+def open_pane(tmux_socket: Path, short_dir: Path) -> Iterator[Callable[[Launch], AgentPane]]:
+    opened: list[AgentPane] = []
+
+    def start(launch: Launch) -> AgentPane:
+        opened.append(AgentPane(tmux_socket, launch, short_dir))
+        return opened[-1]
+
+    yield start
+    for pane in opened:
+        pane.end()
+
+
+def begin(stage: Stage, launch: Launch, pane: AgentPane, prompt: str) -> None:
+    """Give the first prompt the way the spec says; the tools were asked for with our token before."""
+    assert until(lambda: bool(stage.mcp.listed_by), within_s=30), pane.text()
+    assert set(stage.mcp.listed_by) == {f"Bearer {TOKEN}"}
+    if launch.prompt_by is PromptBy.TYPED:
+        pane.say(prompt)
+
+
+@pytest.mark.real_agents
+@BOTH
+def test_a_real_agent_takes_our_launch_and_works_without_a_dialog(
+    stage: Stage, open_pane: Callable[[Launch], AgentPane], agent: str
+) -> None:
+    request = stage.request(agent)
+    spec, launch = request.spec, build_launch(request)
+    pane = open_pane(launch)
+    begin(stage, launch, pane, request.first_line)
+    assert until(lambda: K.TURN_ENDED in stage.kinds(spec), within_s=30), pane.text()
+    signals = stage.signals(spec)
+    wanted = [K.STARTED, K.PROMPT_TAKEN, K.ACTIVE, K.ACTIVE, K.TURN_ENDED]
+    assert [signal.kind for signal in signals] == wanted
+    assert [signals[1].detail, signals[2].detail] == [request.first_line, spec.tool_name("get_brief")]
+    assert signals[-1].detail == "All done."
+    assert until(lambda: classify(spec, pane.screen()) is ScreenState.READY, within_s=10), pane.text()
+    assert stage.mcp.refused == 0
+    assert TOKEN not in pane.text()
+
+    session = signals[0].agent_session
+    transcript = find_transcript(spec, agent_session=session, env=launch.env)
+    assert str(transcript) == signals[-1].transcript
+    assert transcript is not None
+    told, spent = count_tokens(spec, transcript), stage.model.spent("w")
+    assert (told.input, told.output, told.cached) == (spent.fresh, spent.output, spent.cached)
+    if agent == "claude":
+        assert session == request.agent_session
+        assert until(lambda: _status(spec, pane, launch) is K.TURN_ENDED, within_s=5)
+    else:
+        assert read_rollout(spec, transcript) == AgentSignal(K.TURN_ENDED, "All done.")
+        assert not list(Path(stage.env["HOME"]).glob(".codex/packages/*")), "its daemon was started"
+
+
+def _status(spec: AgentSpec, pane: AgentPane, launch: Launch) -> AgentEventKind | None:
+    signal = read_status_file(spec, pane.pid, launch.env)
+    return signal.kind if signal else None
+
+
+@pytest.mark.real_agents
+@BOTH
+def test_a_real_agent_is_one_process_that_ends_with_its_pane(
+    stage: Stage, open_pane: Callable[[Launch], AgentPane], agent: str
+) -> None:
+    launch = build_launch(stage.request(agent))
+    pane = open_pane(launch)
+    begin(stage, launch, pane, "Read your brief.")
+    assert pane.pid in marked(stage.mark)
+    pane.end()
+    assert until(lambda: not marked(stage.mark), within_s=10), marked(stage.mark)
+
+
+@pytest.mark.real_agents
+@BOTH
+def test_a_real_agent_is_resumed(
+    stage: Stage, open_pane: Callable[[Launch], AgentPane], agent: str
+) -> None:
+    request = stage.request(agent)
+    launch = build_launch(request)
+    pane = open_pane(launch)
+    begin(stage, launch, pane, request.first_line)
+    assert until(lambda: K.TURN_ENDED in stage.kinds(request.spec), within_s=30), pane.text()
+    session = stage.signals(request.spec)[0].agent_session
+    pane.end()
+    assert until(lambda: not marked(stage.mark), within_s=10)
+    stage.mcp.listed_by.clear()
+    stage.hooks.unlink()
+
+    again = stage.request(agent, resume=session, first_line="Go on with it.")
+    second = build_launch(again)
+    assert second.agent_session == session
+    pane = open_pane(second)
+    begin(stage, second, pane, again.first_line)
+    assert until(lambda: K.TURN_ENDED in stage.kinds(again.spec), within_s=30), pane.text()
+    signals = stage.signals(again.spec)
+    assert {signal.agent_session for signal in signals} == {session}
+    assert again.first_line in [signal.detail for signal in signals]
+    heard = stage.model.records[-1].conversation
+    assert heard is not None
+    assert "Read your brief" in heard.heard
+
+
+@pytest.mark.real_agents
+@BOTH
+def test_a_real_agent_runs_without_a_terminal(stage: Stage, agent: str) -> None:
+    request = stage.request(agent)
+    launch = one_shot(request, "Do what your brief says.")
+    done = subprocess.run(
+        launch.argv, cwd=launch.cwd, env=launch.env, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert "All done." in done.stdout.decode()
+    assert stage.mcp.listed_by
+    assert until(lambda: not marked(stage.mark), within_s=10)
+
+
+@pytest.mark.real_agents
+def test_a_failed_turn_of_codex_is_told_by_its_rollout(
+    stage: Stage, open_pane: Callable[[Launch], AgentPane]
+) -> None:
+    broken = Answer(text="", fault=Fault(status=429, times=0))
+    stage.model.scenario = Scenario(parts=(Part("w", in_order(broken, broken, broken, broken, broken)),))
+    request = stage.request("codex")
+    launch = build_launch(request)
+    pane = open_pane(launch)
+
+    def last() -> AgentEventKind | None:
+        started = stage.signals(request.spec)
+        signal = read_rollout(request.spec, Path(started[0].transcript)) if started else None
+        return signal.kind if signal else None
+
+    assert until(lambda: last() is K.LIMITED, within_s=40), pane.text()
+    assert K.TURN_ENDED not in stage.kinds(request.spec)
+    assert classify(request.spec, pane.screen()) is ScreenState.LIMITED
+
+
+@pytest.mark.real_agents
+def test_a_failed_turn_of_claude_is_told_by_its_hook(
+    stage: Stage, open_pane: Callable[[Launch], AgentPane]
+) -> None:
+    broken = Answer(text="", fault=Fault(status=401, times=0))
+    stage.model.scenario = Scenario(parts=(Part("w", in_order(*[broken] * 20)),))
+    request = stage.request("claude")
+    launch = build_launch(request)
+    pane = open_pane(launch)
+    begin(stage, launch, pane, request.first_line)
+    assert until(lambda: K.TURN_FAILED in stage.kinds(request.spec), within_s=40), pane.text()
+    assert stage.signals(request.spec)[-1].detail.startswith("authentication_failed")
+
+
+@pytest.mark.real_agents
+def test_an_agents_own_children_know_our_command_and_our_git_settings(stage: Stage) -> None:
+    command = "echo $AGENTORCHESTR_MARK; echo $PATH; git config core.excludesFile"
+    stage.model.scenario = Scenario(parts=(Part("w", in_order(call("shell", command=command), say("All done."))),))
+    request = stage.request("claude")
+    launch = one_shot(request, "Look around.")
+    subprocess.run(
+        launch.argv, cwd=launch.cwd, env=launch.env, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=True
+    )
+    heard = stage.model.records[-1].conversation
+    assert heard is not None
+    said = heard.last.text if heard.last else ""
+    assert f"{stage.mark}w1" in said
+    assert str(request.path_prefix) in said
+    assert str(request.agent_dir / "git-excludes") in said
