@@ -69,9 +69,8 @@ class Calls:
             # A call with a slip in it shows a living turn all the same.
             await answered(self._seen(principal, tool), during=tool.name)
             return bad_arguments(tool.name, exc, known=tool.model_fields)
-        if isinstance(call, Wait):
-            return await self._wait(principal, call.within(principal.wait_limit_s))
-        return await self._act(principal, call)
+        within = call.within(principal.wait_limit_s) if isinstance(call, Wait) else call
+        return await (self._wait if tool.ends_with_caller else self._act)(principal, within)
 
     async def _act(self, principal: Principal, call: Tool) -> Answer:
         """Run to the end even when the caller leaves: half an act helps nobody, and a retry asks again."""
@@ -83,7 +82,7 @@ class Calls:
         return await asyncio.shield(act)
 
     async def _wait(self, principal: Principal, call: Tool) -> Answer:
-        """End with the caller: events handed to somebody who has left would be lost."""
+        """End with the caller; what was set going meanwhile goes on and ends in an event."""
         if self._ending:
             return SESSION_IS_ENDING
         with anyio.CancelScope() as scope:

@@ -27,6 +27,7 @@ class MergeWorker(Tool):
     """Merge a worker."""
 
     name: ClassVar[str] = "merge_worker"
+    ends_with_caller: ClassVar[bool] = True
     about: ClassVar[str] = (
         "Merge a worker that reported done. The project's checks run on the merged tree; the integration "
         "branch moves only if they pass. Else you get the conflicts or the failing output; if it takes "
@@ -47,6 +48,7 @@ class Verify(Tool):
     """Run the checks."""
 
     name: ClassVar[str] = "verify"
+    ends_with_caller: ClassVar[bool] = True
     about: ClassVar[str] = (
         "Run the project's checks in a clean worktree. If it takes long, the verdict comes as an event."
     )

@@ -36,6 +36,8 @@ class Tool(BaseModel):
 
     name: ClassVar[str]
     about: ClassVar[str]
+    ends_with_caller: ClassVar[bool] = False
+    """For calls that wait for an event and count it as told: told to nobody, it would be lost."""
 
     async def perform(self, desk: Desk, principal: Principal) -> Reply:
         """Ask *desk* for it on behalf of *principal*, who may use this tool."""
@@ -52,8 +54,9 @@ class Tool(BaseModel):
 
 
 class Wait(Tool):
-    """A long poll: cancelled when the caller leaves, cut at what its client bears."""
+    """A long poll: cut at what the caller's client bears."""
 
+    ends_with_caller: ClassVar[bool] = True
     timeout_s: Annotated[
         float,
         Field(ge=0, le=3600, allow_inf_nan=False, description="Cut to what your client bears."),

@@ -60,10 +60,12 @@ async def test_twenty_long_polls_leave_the_app_responsive(served, desk, rpc, ver
         assert await asyncio.gather(*polls) == [(True, '{"events":[]}')] * 20
 
 
-async def test_a_caller_that_leaves_ends_its_wait(served, desk, rpc, version):
-    poll = desk.scripts["wait_for_any"] = Poll()
+@pytest.mark.parametrize("tool", ["wait_for_any", "wait_for_worker", "merge_worker", "verify"])
+async def test_a_caller_that_leaves_ends_its_wait(served, desk, rpc, version, tool):
+    arguments = {} if tool == "wait_for_any" else {"worker_id": "w1"}
+    poll = desk.scripts[tool] = Poll()
     async with served.client() as http:
-        waiting = asyncio.ensure_future(rpc(http, version).tool("wait_for_any"))
+        waiting = asyncio.ensure_future(rpc(http, version).tool(tool, **arguments))
         await within(poll.entered)
         waiting.cancel()
         with contextlib.suppress(asyncio.CancelledError):
