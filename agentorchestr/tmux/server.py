@@ -18,7 +18,6 @@ logger = logging.getLogger(__name__)
 INSTALL_HINT = "install it: sudo apt-get install tmux (Debian, Ubuntu) or brew install tmux (macOS)"
 # A free slot of tmux's hook array, so that a pane-died hook in the person's own configuration stays.
 HOOK = "pane-died[2217]"
-NO_SHELLS = frozenset({"nologin", "false", "true"})
 GONE = ("can't find", "no server running", "error connecting", "server exited", "lost server")
 
 Command = Sequence[str]
@@ -129,7 +128,8 @@ class TmuxServer:
         covered, also those that die at once.
 
         Source: since tmux 3.2 ``pane-died`` is an option of panes, so a hook set on a session is not
-        found. One global hook therefore asks the pane, then its session, for ``@ao_died``.
+        found. One global hook therefore asks the pane, then its session, for ``@ao_died``. ``run-shell``
+        uses /bin/sh, whatever the person's shell is.
         """
         target = quoting.session_target(name)
         place = ("-p", "-t", quoting.pane_target(pane_id)) if pane_id else ("-t", target)
@@ -140,16 +140,8 @@ class TmuxServer:
             [
                 ("set-option", *place, "@ao_died", command),
                 ("set-hook", "-g", HOOK, hook),
-                *self._job_shell(target),
             ]
         )
-
-    def _job_shell(self, target: str) -> list[Command]:
-        # tmux runs hooks with the default shell; an account without a login shell would run nothing.
-        shell = self.run("show-options", "-gv", "default-shell")
-        if shell and Path(shell[0]).name in NO_SHELLS:
-            return [("set-option", "-t", target, "default-shell", "/bin/sh")]
-        return []
 
     def run(self, *args: str, timeout_s: float = 5.0) -> list[str]:
         """Run one tmux command, its words as they are, and return the lines it printed.

@@ -11,6 +11,7 @@ from agentorchestr.clock import until
 from agentorchestr.errors import PaneGone, TmuxError
 from agentorchestr.tmux import panes
 from agentorchestr.tmux.layout import team_layout
+from agentorchestr.tmux.server import TmuxServer
 
 from .conftest import SLEEPER
 
@@ -162,6 +163,15 @@ def test_a_screen_is_captured_with_history_and_colours(server, session, tmp_path
     panes.close_pane(server, pane_id)
     with pytest.raises(PaneGone):
         panes.capture(server, pane_id)
+
+
+def test_text_that_is_not_ascii_survives_a_locale_that_is(tmux_socket, private_home, tmp_path):
+    server = TmuxServer(tmux_socket, env={**private_home, "LANG": "C", "LC_ALL": "C"})
+    server.new_session("s1", window="supervisor", argv=SLEEPER, cwd=tmp_path)
+    argv = ("/bin/sh", "-c", "printf 'größe 漢字'; exec sleep 600")
+    pane_id = open_worker(server, tmp_path, argv=argv, title="prüfer")
+    assert until(lambda: panes.capture(server, pane_id) == ("größe 漢字",), within_s=5)
+    assert row_of(server, pane_id).title == "prüfer"
 
 
 def test_an_empty_screen_is_no_lines(server, session):
