@@ -14,7 +14,7 @@ from agentorchestr.process import end_marked
 from tests.agents.mcp_with_token import McpWithToken
 
 TOKEN = "token-of-w1-that-must-not-leak"
-HOOK = ("/usr/bin/python3", "-I", "-S", "/opt/it's \"mine\"/hook.py", "/run/a spool", "w1")
+HOOK = ("/usr/bin/python3", "-I", "-S", '/opt/it\'s "mine"/hook.py', "/run/a spool", "w1")
 
 
 @pytest.fixture(scope="session")

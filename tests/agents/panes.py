@@ -13,7 +13,9 @@ EXEC = "import json,os,sys;l=json.load(open(sys.argv[1]));l['env'].setdefault('T
 
 
 class AgentPane:
-    def __init__(self, socket: Path, launch: Launch, scratch: Path, *, size: tuple[int, int] = (120, 40)) -> None:
+    def __init__(
+        self, socket: Path, launch: Launch, scratch: Path, *, size: tuple[int, int] = (120, 40)
+    ) -> None:
         self.tmux = ("tmux", "-S", str(socket), "-f", "/dev/null")
         file = scratch / "launch.json"
         file.write_text(json.dumps({"argv": launch.argv, "env": launch.env, "cwd": str(launch.cwd)}))

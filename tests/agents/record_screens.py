@@ -84,7 +84,14 @@ def record(agent: str, shot: Shot, size: tuple[int, int]) -> Path:
 
 
 def _record(
-    agent: str, shot: Shot, size: tuple[int, int], *, top: Path, model: ScriptedModel, mcp: McpWithToken, mark: str
+    agent: str,
+    shot: Shot,
+    size: tuple[int, int],
+    *,
+    top: Path,
+    model: ScriptedModel,
+    mcp: McpWithToken,
+    mark: str,
 ) -> Path:
     env = {"HOME": str(top / "home"), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
     env = binaries.at_home(env, model_url=model.url)
@@ -110,7 +117,9 @@ def _record(
             pane.write(DRAFT)
         if shot.note == "queued":
             pane.say("a second message")
-            assert until(lambda: bool(re.search("Queued|Messages to be", pane.text())), within_s=10), pane.text()
+            assert until(lambda: bool(re.search("Queued|Messages to be", pane.text())), within_s=10), (
+                pane.text()
+            )
         lines = [line.replace(str(top), "/tmp/sample") for line in pane.screen(colours=True)]
     finally:
         pane.end()

@@ -22,7 +22,7 @@ ALL = [
     *("aider", "amp", "claude", "codex", "copilot", "crush", "cursor-agent", "gemini", "goose", "kiro"),
     *("openclaude", "opencode", "practice", "qwen"),
 ]
-AWKWARD = "re po's \"new\nline\" ü {token}"
+AWKWARD = 're po\'s "new\nline" ü {token}'
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -108,10 +108,20 @@ def test_practice_gets_the_hook_as_words(request_for: Make) -> None:
 
 def test_the_environment_is_the_persons_without_what_misleads(request_for: Make, short_dir: Path) -> None:
     base = {
-        **{"PATH": "/usr/bin:/bin", "HOME": str(short_dir), "IS_SANDBOX": "1", "LANG": "C.UTF-8"},
-        **{"TMUX": "/x,1,0", "CLAUDECODE": "1", "CLAUDE_CODE_SESSION_ID": "s", "GIT_DIR": "/other/.git"},
-        **{"CODEX_THREAD_ID": "t", MARK_VARIABLE: "other:w9", "AGENTORCHESTR_TOKEN": "of another"},
-        **{"ANTHROPIC_API_KEY": "k", "CLAUDE_CONFIG_DIR": "/c", "AGENTORCHESTR_PRACTICE_SCENARIO": "/s.toml"},
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(short_dir),
+        "IS_SANDBOX": "1",
+        "LANG": "C.UTF-8",
+        "TMUX": "/x,1,0",
+        "CLAUDECODE": "1",
+        "CLAUDE_CODE_SESSION_ID": "s",
+        "GIT_DIR": "/other/.git",
+        "CODEX_THREAD_ID": "t",
+        MARK_VARIABLE: "other:w9",
+        "AGENTORCHESTR_TOKEN": "of another",
+        "ANTHROPIC_API_KEY": "k",
+        "CLAUDE_CONFIG_DIR": "/c",
+        "AGENTORCHESTR_PRACTICE_SCENARIO": "/s.toml",
     }
     request = request_for("claude", base_env=base, mark="session:w1")
     env = build_launch(request).env
@@ -135,12 +145,19 @@ def test_git_in_the_worktree_ignores_our_flag_and_what_the_person_ignores(
     for name in (".agentorchestr/done.flag", "a.scratch", "seen.txt"):
         (repo / name).write_text("x")
     shown = subprocess.run(
-        ["git", "status", "--porcelain", "-uall"], cwd=repo, env=env, capture_output=True, check=True, text=True
+        ["git", "status", "--porcelain", "-uall"],
+        cwd=repo,
+        env=env,
+        capture_output=True,
+        check=True,
+        text=True,
     ).stdout
     assert shown == "?? seen.txt\n"
 
 
-def test_git_settings_of_the_persons_environment_stay(request_for: Make, private_home: dict[str, str]) -> None:
+def test_git_settings_of_the_persons_environment_stay(
+    request_for: Make, private_home: dict[str, str]
+) -> None:
     mine = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "user.name", "GIT_CONFIG_VALUE_0": "Me"}
     env = build_launch(request_for("codex", base_env={**private_home, **mine})).env
     asked = ["git", "config", "--get", "user.name"]

@@ -51,7 +51,9 @@ def only(spec: AgentSpec, env: dict[str, str], cache_file: Path | None = None) -
     return found
 
 
-def test_ready_and_not_logged_in_are_told_apart(tmp_path: Path, env: dict[str, str], program: Program) -> None:
+def test_ready_and_not_logged_in_are_told_apart(
+    tmp_path: Path, env: dict[str, str], program: Program
+) -> None:
     spec = spec_named(tmp_path)
     path = program("tool", GOOD)
     assert only(spec, env) == Installed("tool", path, "1.2", LoginState.READY, "")

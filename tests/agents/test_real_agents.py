@@ -11,7 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from agentorchestr.agents.launch import Launch, LaunchRequest, PromptBy, build_launch, one_shot, trust_repository
+from agentorchestr.agents.launch import (
+    Launch,
+    LaunchRequest,
+    PromptBy,
+    build_launch,
+    one_shot,
+    trust_repository,
+)
 from agentorchestr.agents.probe import LoginState, probe_all
 from agentorchestr.agents.screens import ScreenState, classify
 from agentorchestr.agents.signals import AgentSignal, read_hook, read_rollout, read_status_file
@@ -20,6 +27,7 @@ from agentorchestr.agents.tokens import count_tokens
 from agentorchestr.agents.transcripts import find_transcript
 from agentorchestr.clock import until
 from agentorchestr.model.states import AgentEventKind
+from agentorchestr.model.view import Tokens
 from agentorchestr.process import marked
 from tests.agents.conftest import TOKEN
 from tests.agents.mcp_with_token import McpWithToken
@@ -87,6 +95,7 @@ class Stage:
 
 @pytest.fixture
 def stage(
+    *,
     real_agents: Path,
     private_home: dict[str, str],
     short_dir: Path,
@@ -94,10 +103,12 @@ def stage(
     catalogue: dict[str, AgentSpec],
     mark: str,
 ) -> Iterator[Stage]:
-    with ScriptedModel(Scenario(parts=(Part("w", in_order(call("mcp:get_brief"), say("All done."))),))) as model:
+    with ScriptedModel(
+        Scenario(parts=(Part("w", in_order(call("mcp:get_brief"), say("All done."))),))
+    ) as model:
         env = binaries.at_home(private_home, model_url=model.url)
         env["PATH"] = f"{real_agents / 'node_modules' / '.bin'}{os.pathsep}{env['PATH']}"
-        repo = make_repo(short_dir / "a project's \"root\"", {"README.md": "sample\n"})
+        repo = make_repo(short_dir / 'a project\'s "root"', {"README.md": "sample\n"})
         yield Stage(env, repo, short_dir, mcp, model, catalogue, mark)
 
 
@@ -145,8 +156,10 @@ def test_a_real_agent_takes_our_launch_and_works_without_a_dialog(
     transcript = find_transcript(spec, agent_session=session, env=launch.env)
     assert str(transcript) == signals[-1].transcript
     assert transcript is not None
-    told, spent = count_tokens(spec, transcript), stage.model.spent("w")
-    assert (told.input, told.output, told.cached) == (spent.fresh, spent.output, spent.cached)
+    spent = stage.model.spent("w")
+    total = Tokens(spent.fresh, spent.output, spent.cached, known=True)
+    # Claude Code writes a turn's last line after its Stop hook.
+    assert until(lambda: count_tokens(spec, transcript) == total, within_s=5), count_tokens(spec, transcript)
     if agent == "claude":
         assert session == request.agent_session
         assert until(lambda: _status(spec, pane, launch) is K.TURN_ENDED, within_s=5)
@@ -175,9 +188,7 @@ def test_a_real_agent_is_one_process_that_ends_with_its_pane(
 
 @pytest.mark.real_agents
 @BOTH
-def test_a_real_agent_is_resumed(
-    stage: Stage, open_pane: Callable[[Launch], AgentPane], agent: str
-) -> None:
+def test_a_real_agent_is_resumed(stage: Stage, open_pane: Callable[[Launch], AgentPane], agent: str) -> None:
     request = stage.request(agent)
     launch = build_launch(request)
     pane = open_pane(launch)
@@ -209,7 +220,13 @@ def test_a_real_agent_runs_without_a_terminal(stage: Stage, agent: str) -> None:
     request = stage.request(agent)
     launch = one_shot(request, "Do what your brief says.")
     done = subprocess.run(
-        launch.argv, cwd=launch.cwd, env=launch.env, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False
+        launch.argv,
+        cwd=launch.cwd,
+        env=launch.env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr.decode()
     assert "All done." in done.stdout.decode()
@@ -241,24 +258,32 @@ def test_a_failed_turn_of_codex_is_told_by_its_rollout(
 def test_a_failed_turn_of_claude_is_told_by_its_hook(
     stage: Stage, open_pane: Callable[[Launch], AgentPane]
 ) -> None:
-    broken = Answer(text="", fault=Fault(status=401, times=0))
+    broken = Answer(text="", fault=Fault(status=400, times=0))
     stage.model.scenario = Scenario(parts=(Part("w", in_order(*[broken] * 20)),))
     request = stage.request("claude")
     launch = build_launch(request)
     pane = open_pane(launch)
     begin(stage, launch, pane, request.first_line)
     assert until(lambda: K.TURN_FAILED in stage.kinds(request.spec), within_s=40), pane.text()
-    assert stage.signals(request.spec)[-1].detail.startswith("authentication_failed")
+    assert "scripted" in stage.signals(request.spec)[-1].detail
 
 
 @pytest.mark.real_agents
 def test_an_agents_own_children_know_our_command_and_our_git_settings(stage: Stage) -> None:
     command = "echo $AGENTORCHESTR_MARK; echo $PATH; git config core.excludesFile"
-    stage.model.scenario = Scenario(parts=(Part("w", in_order(call("shell", command=command), say("All done."))),))
+    stage.model.scenario = Scenario(
+        parts=(Part("w", in_order(call("shell", command=command), say("All done."))),)
+    )
     request = stage.request("claude")
     launch = one_shot(request, "Look around.")
     subprocess.run(
-        launch.argv, cwd=launch.cwd, env=launch.env, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=True
+        launch.argv,
+        cwd=launch.cwd,
+        env=launch.env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=60,
+        check=True,
     )
     heard = stage.model.records[-1].conversation
     assert heard is not None
@@ -266,3 +291,27 @@ def test_an_agents_own_children_know_our_command_and_our_git_settings(stage: Sta
     assert f"{stage.mark}w1" in said
     assert str(request.path_prefix) in said
     assert str(request.agent_dir / "git-excludes") in said
+
+
+def test_the_practice_agent_takes_our_launch(
+    *,
+    private_home: dict[str, str],
+    repo: Path,
+    short_dir: Path,
+    mcp: McpWithToken,
+    catalogue: dict[str, AgentSpec],
+    mark: str,
+    open_pane: Callable[[Launch], AgentPane],
+) -> None:
+    with ScriptedModel(Scenario(parts=())) as unused:
+        env = {**private_home, "PYTHONPATH": os.pathsep.join(sys.path)}
+        stage = Stage(env, repo, short_dir, mcp, unused, catalogue, mark)
+        request = stage.request("practice")
+        launch = build_launch(request)
+        pane = open_pane(launch)
+        begin(stage, launch, pane, request.first_line)
+        assert until(lambda: K.PROMPT_TAKEN in stage.kinds(request.spec), within_s=10), pane.text()
+        first = stage.signals(request.spec)[0]
+        assert (first.kind, first.agent_session) == (K.STARTED, request.agent_session)
+        assert request.first_line in [signal.detail for signal in stage.signals(request.spec)]
+        assert pane.pid in marked(mark)

@@ -47,42 +47,44 @@ def test_an_unknown_screen_is_unknown(catalogue: Specs, agent: str) -> None:
 @pytest.mark.parametrize(
     ("agent", "line"),
     [
-        ("claude", "❯ 1. do this 2. then that"),
+        ("claude", "\u276f 1. do this 2. then that"),
         ("claude", "● Do you want to proceed? I would."),
-        ("codex", "› 1. do this"),
+        ("codex", "\u203a 1. do this"),
         ("codex", "• The hint says: press enter to continue"),
     ],
 )
 def test_what_was_said_is_no_dialog(catalogue: Specs, agent: str, line: str) -> None:
-    composer = {"claude": "❯ ", "codex": "› "}[agent]
+    composer = {"claude": "\u276f ", "codex": "\u203a "}[agent]
     assert classify(catalogue[agent], [line, "", composer]) is ScreenState.READY
 
 
 def test_what_scrolled_up_does_not_count(catalogue: Specs) -> None:
-    screen = [" Do you want to proceed?", *[f"line {number}" for number in range(30)], "❯ "]
+    screen = [" Do you want to proceed?", *[f"line {number}" for number in range(30)], "\u276f "]
     assert classify(catalogue["claude"], screen) is ScreenState.READY
 
 
 def test_a_running_turn_hides_an_older_failure(catalogue: Specs) -> None:
-    screen = ["● API Error: 500", "✽ Thinking… (3s · esc to interrupt)", "❯ "]
+    screen = ["● API Error: 500", "✽ Thinking… (3s · esc to interrupt)", "\u276f "]
     assert classify(catalogue["claude"], screen) is ScreenState.BUSY
 
 
 def test_a_draft_of_several_lines_and_a_moved_cursor_are_seen(catalogue: Specs) -> None:
     rule = "\x1b[38;5;244m" + "─" * 40
-    draft = [rule, "\x1b[39m❯\xa0first \x1b[7ml\x1b[0mine", "  second line", rule, "  ⏵⏵ bypass"]
+    draft = [rule, "\x1b[39m\u276f\xa0first \x1b[7ml\x1b[0mine", "  second line", rule, "  ⏵⏵ bypass"]
     assert composer_text(catalogue["claude"], draft) == "first line\nsecond line"
-    placeholder = [rule, "\x1b[39m❯\xa0\x1b[7mT\x1b[0;2mry something\x1b[0m", rule]
+    placeholder = [rule, "\x1b[39m\u276f\xa0\x1b[7mT\x1b[0;2mry something\x1b[0m", rule]
     assert composer_text(catalogue["claude"], placeholder) == ""
-    red = [rule, "\x1b[38;2;2;2;2m❯\xa0typed in colour 2\x1b[0m", rule]
+    red = [rule, "\x1b[38;2;2;2;2m\u276f\xa0typed in colour 2\x1b[0m", rule]
     assert composer_text(catalogue["claude"], red) == "typed in colour 2"
-    carried = ["\x1b[2mdim goes on", "❯ placeholder", "\x1b[0m" + rule]
+    carried = ["\x1b[2mdim goes on", "\u276f placeholder", "\x1b[0m" + rule]
     assert composer_text(catalogue["claude"], carried) == ""
 
 
 def test_practice_shows_what_it_does(catalogue: Specs) -> None:
     spec = catalogue["practice"]
-    assert classify(spec, ["> old prompt", "● said", "⠋ working 3s · Esc interrupts", "> "]) is ScreenState.BUSY
+    assert (
+        classify(spec, ["> old prompt", "● said", "⠋ working 3s · Esc interrupts", "> "]) is ScreenState.BUSY
+    )
     assert classify(spec, ["x", "waiting for permission: run it?", "? "]) is ScreenState.ASKS
     assert classify(spec, ["● said", "type a message", "> "]) is ScreenState.READY
     assert composer_text(spec, ["> an old prompt", "", "> typed"]) == "typed"

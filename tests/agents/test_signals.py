@@ -92,7 +92,11 @@ def write_status(home: Path, pid: int, **fields: object) -> None:
     ],
 )
 def test_claudes_status_file_is_read(
-    catalogue: Specs, tmp_path: Path, status: str, kind: AgentEventKind, background: bool  # noqa: FBT001 - a column
+    catalogue: Specs,
+    tmp_path: Path,
+    status: str,
+    kind: AgentEventKind,
+    background: bool,  # noqa: FBT001 - a column
 ) -> None:
     write_status(tmp_path, os.getpid(), status=status, waitingFor="permission prompt")
     signal = read_status_file(catalogue["claude"], os.getpid(), {"HOME": str(tmp_path)})
@@ -125,8 +129,16 @@ def rollout(tmp_path: Path, *payloads: dict[str, object]) -> Path:
     [
         ({"type": "task_started"}, K.ACTIVE, ""),
         ({"type": "task_complete", "last_agent_message": "fine"}, K.TURN_ENDED, "fine"),
-        ({"type": "task_complete", "error": {"message": "unexpected status 401"}}, K.TURN_FAILED, "unexpected status 401"),
-        ({"type": "task_complete", "error": {"message": "You've hit your usage limit"}}, K.LIMITED, "You've hit your usage limit"),
+        (
+            {"type": "task_complete", "error": {"message": "unexpected status 401"}},
+            K.TURN_FAILED,
+            "unexpected status 401",
+        ),
+        (
+            {"type": "task_complete", "error": {"message": "You've hit your usage limit"}},
+            K.LIMITED,
+            "You've hit your usage limit",
+        ),
         ({"type": "turn_aborted", "reason": "interrupted"}, K.TURN_ENDED, "interrupted"),
     ],
 )
@@ -155,7 +167,9 @@ def test_claudes_tokens_count_each_message_once(catalogue: Specs, tmp_path: Path
         return json.dumps({"type": "assistant", "message": {"id": message_id, "usage": usage}})
 
     file = tmp_path / "s1.jsonl"
-    file.write_text("\n".join([line("m1", 1), line("m1", 7), '{"type": "user"}', line("m2", 3), '{"usage": "cut']))
+    file.write_text(
+        "\n".join([line("m1", 1), line("m1", 7), '{"type": "user"}', line("m2", 3), '{"usage": "cut'])
+    )
     helpers = tmp_path / "s1" / "subagents"
     helpers.mkdir(parents=True)
     (helpers / "agent-1.jsonl").write_text(line("m1", 2))
@@ -167,7 +181,9 @@ def test_codex_tokens_are_its_own_last_total(catalogue: Specs, tmp_path: Path) -
         usage = {"input_tokens": fresh + 50, "cached_input_tokens": 50, "output_tokens": 4}
         return {"type": "token_count", "info": {"total_token_usage": usage}}
 
-    file = rollout(tmp_path, total(1), {"type": "token_count", "info": None}, total(20), {"type": "token_count"})
+    file = rollout(
+        tmp_path, total(1), {"type": "token_count", "info": None}, total(20), {"type": "token_count"}
+    )
     assert count_tokens(catalogue["codex"], file) == Tokens(20, 4, 50, known=True)
 
 

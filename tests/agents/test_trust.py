@@ -26,8 +26,13 @@ def settings(home: Path) -> dict[str, dict[str, dict[str, object]]]:
     return found
 
 
-def test_the_repository_is_trusted_and_everything_else_kept(claude: AgentSpec, home: Path, repo: Path) -> None:
-    before = {"userID": "ü", "projects": {"/other": {"history": [1, 2.5, None]}, str(repo): {"mcpServers": {}}}}
+def test_the_repository_is_trusted_and_everything_else_kept(
+    claude: AgentSpec, home: Path, repo: Path
+) -> None:
+    before = {
+        "userID": "ü",
+        "projects": {"/other": {"history": [1, 2.5, None]}, str(repo): {"mcpServers": {}}},
+    }
     file = home / ".claude.json"
     file.write_text(json.dumps(before))
     file.chmod(0o640)
@@ -100,7 +105,8 @@ def test_a_link_stays_a_link(claude: AgentSpec, home: Path, repo: Path) -> None:
 def test_many_at_once_lose_nothing(claude: AgentSpec, home: Path, tmp_path: Path) -> None:
     folders = [tmp_path / f"r{number}" for number in range(12)]
     threads = [
-        threading.Thread(target=trust_repository, args=(claude, folder, {"HOME": str(home)})) for folder in folders
+        threading.Thread(target=trust_repository, args=(claude, folder, {"HOME": str(home)}))
+        for folder in folders
     ]
     for thread in threads:
         thread.start()

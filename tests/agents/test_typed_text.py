@@ -29,7 +29,9 @@ ALL = [
         ("grüße 你好 🎉", "grüße 你好 🎉"),
     ],
 )
-def test_text_is_one_harmless_line(catalogue: dict[str, AgentSpec], agent: str, text: str, typed: str) -> None:
+def test_text_is_one_harmless_line(
+    catalogue: dict[str, AgentSpec], agent: str, text: str, typed: str
+) -> None:
     assert sanitise(catalogue[agent], text) == typed
 
 
