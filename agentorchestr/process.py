@@ -81,7 +81,10 @@ def run(
         out, err = child.communicate(stdin, timeout=timeout_s)
     except subprocess.TimeoutExpired as exc:
         end_group(child.pid)
-        child.communicate()
+        # A grandchild in a group of its own may hold the pipes open for as long as it likes.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.communicate(timeout=0.5)
+        child.wait()
         raise ProgramTimeout(f"{words[0]} did not end within {timeout_s:g} s") from exc
     finally:
         for pipe in (child.stdin, child.stdout, child.stderr):

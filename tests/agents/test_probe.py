@@ -116,6 +116,16 @@ def test_a_program_that_hangs_costs_its_limit_once(
     assert all(one.broken and "did not answer" in one.detail for one in found)
 
 
+def test_a_leftover_of_a_program_that_hangs_holds_nobody_up(
+    tmp_path: Path, env: dict[str, str], program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agentorchestr.agents.probe.PROBE_LIMIT_S", 0.5)
+    program("tool", "setsid sleep 6 & exec sleep 60")
+    started = time.monotonic()
+    assert only(spec_named(tmp_path), env).broken
+    assert time.monotonic() - started < 3
+
+
 def test_all_probes_run_at_once(tmp_path: Path, env: dict[str, str], program: Program) -> None:
     specs = []
     for number in range(8):
