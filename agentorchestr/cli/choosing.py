@@ -74,13 +74,8 @@ def choose_team(wanted: Wanted, catalogue: Catalogue, installed: Sequence[Instal
 def choose_alone(wanted: Wanted, catalogue: Catalogue, installed: Sequence[Installed]) -> str:
     """Choose the only agent of a manual session.
 
-    Raises as ``choose_team``; more than one named agent is a ``UsageError``.
+    Raises as ``choose_team``.
     """
-    if len(wanted.agents) > 1:
-        raise UsageError(
-            f"a manual session has one agent, not {len(wanted.agents)}",
-            hint=f'agentorchestr --manual --agent {wanted.agents[0]} --task "…"',
-        )
     there = {one.name: one for one in installed}
     for name in wanted.agents:
         _refuse_unusable(catalogue[name], there.get(name))

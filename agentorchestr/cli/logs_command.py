@@ -63,7 +63,7 @@ def _show(screen: Screen, facts: Sequence[Recorded], seen: int) -> int:
 def fact_line(one: Recorded) -> str:
     """Give one fact as a line; a cut value ends in a mark."""
     stamp = time.strftime("%H:%M:%S", time.localtime(one.at))
-    parts = [f"{one.seq:>5}", stamp, type(one.fact).__name__]
+    parts = [str(one.seq), stamp, type(one.fact).__name__]
     for field in fields(one.fact):
         value = getattr(one.fact, field.name)
         if value not in ("", (), None, 0, False) and field.name not in _LEFT_OUT:

@@ -13,6 +13,7 @@ import click
 from agentorchestr import __version__
 from agentorchestr.errors import OrchestrError
 
+PROGRAM = "agentorchestr"
 EXIT_USAGE = 1
 EXIT_INTERRUPTED = 130
 
@@ -41,7 +42,7 @@ COMMANDS: dict[str, Row] = {
 class LazyGroup(click.Group):
     """A group that knows its commands by name and loads one only to run it."""
 
-    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> Any:  # type: ignore[override]  # click's overloads differ only by standalone_mode, which is ours here
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> Any:  # type: ignore[override]  # noqa: ARG002  # click's signature, less standalone_mode; the name is ours
         """Run, show every fault as one line with a hint, and exit with our exit codes."""
         from agentorchestr.cli.render import Screen, make_streams_safe
 
@@ -49,9 +50,9 @@ class LazyGroup(click.Group):
         extra.pop("standalone_mode", None)
         screen = Screen()
         try:
-            code = super().main(args, prog_name or "agentorchestr", standalone_mode=False, **extra)
+            code = super().main(args, PROGRAM, standalone_mode=False, **extra)
         except click.UsageError as exc:
-            command = exc.ctx.command_path if exc.ctx else "agentorchestr"
+            command = exc.ctx.command_path if exc.ctx else PROGRAM
             screen.problem(exc.format_message(), hint=getattr(exc, "hint", "") or f"{command} --help")
             code = EXIT_USAGE
         except click.ClickException as exc:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 
-from agentorchestr.cli.text import clean, shorten, took
+from agentorchestr.cli.text import clean, count, shorten, took
 from agentorchestr.model.view import SessionView, WorkerView
 
 HEADERS = ("worker", "role", "agent", "state", "since", "last note")
@@ -11,25 +11,32 @@ NOTE_CHARS = 100
 
 
 def worker_rows(view: SessionView, *, now: float) -> list[tuple[str, ...]]:
-    """Give one row for the lead and each worker."""
+    """Give one row for the lead and each worker; after the session's end, as they were then."""
+    then = now if view.ended_at is None else view.ended_at
     return [
         (
             worker.worker_id,
             worker.role,
             worker.agent,
-            worker.state.value + (", merged" if worker.merged else ""),
-            took(max(0.0, now - (worker.since or worker.spawned_at))),
+            _state(worker, over=view.outcome is not None),
+            took(max(0.0, then - (worker.since or worker.spawned_at))),
             shorten(_note(worker), NOTE_CHARS),
         )
         for worker in view.workers.values()
     ]
 
 
+def _state(worker: WorkerView, *, over: bool) -> str:
+    # Nobody works in a session that is over, whatever the last fact about them was.
+    state = "ended" if over and not worker.state.ended else worker.state.value
+    return state + (", merged" if worker.merged else "")
+
+
 def headline(view: SessionView, *, now: float) -> str:
     """Say in one line how far the session is."""
     merged = sum(worker.merged for worker in view.team)
     passed = took(max(0.0, now - view.created_at))
-    return f"session {view.session_id}: {len(view.team)} workers, {merged} merged, {passed}"
+    return f"session {view.session_id}: {count(len(view.team), 'worker')}, {merged} merged, {passed}"
 
 
 def changed_lines(old: SessionView | None, new: SessionView) -> Iterator[str]:
@@ -41,7 +48,7 @@ def changed_lines(old: SessionView | None, new: SessionView) -> Iterator[str]:
             yield "  ".join(part for part in (stamp, *_shown(worker)) if part)
     merges = new.merges[len(old.merges) if old is not None else 0 :]
     for attempt in merges:
-        files = f"{len(attempt.files)} files" if attempt.files else ""
+        files = count(len(attempt.files), "file") if attempt.files else ""
         words = (stamp, "merge", attempt.worker_id, attempt.result.value, files, clean(attempt.why))
         yield "  ".join(part for part in words if part)
     verdicts = new.verdicts[len(old.verdicts) if old is not None else 0 :]
@@ -51,8 +58,7 @@ def changed_lines(old: SessionView | None, new: SessionView) -> Iterator[str]:
 
 
 def _shown(worker: WorkerView) -> Sequence[str]:
-    state = worker.state.value + (", merged" if worker.merged else "")
-    return (worker.worker_id, worker.role, worker.agent, state, _note(worker))
+    return (worker.worker_id, worker.role, worker.agent, _state(worker, over=False), _note(worker))
 
 
 def _note(worker: WorkerView) -> str:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from agentorchestr.cli.shapes import last_verdict
-from agentorchestr.cli.text import clean, clean_lines, took
+from agentorchestr.cli.shapes import has_result, last_verdict
+from agentorchestr.cli.text import clean, clean_lines, count, took
 from agentorchestr.model.states import CheckOutcome, MergeResult, Outcome
 from agentorchestr.model.verdict import Verdict
 from agentorchestr.model.view import SessionView, WorkerView
@@ -46,7 +46,7 @@ def _worker_lines(view: SessionView, worker: WorkerView) -> Iterator[tuple[int, 
         why = f": {last.result.value}" + (f", {last.why}" if last.why else "") if last else ""
         yield 2, f"not merged  {who}, {worker.state.value}{why}"
         return
-    yield 2, f"merged    {who}: {len(files)} {'file' if len(files) == 1 else 'files'}"
+    yield 2, f"merged    {who}: {count(len(files), 'file')}"
     for path in files[:FILES_SHOWN]:
         yield 12, path
     if len(files) > FILES_SHOWN:
@@ -78,7 +78,7 @@ def _verdict_lines(view: SessionView, verdict: Verdict | None) -> Iterator[tuple
 def _landing_lines(view: SessionView) -> Iterator[tuple[int, str]]:
     if view.landed:
         yield 2, f"landed    on {view.landed}"
-    elif any(one.result is MergeResult.MERGED for one in view.merges):
+    elif has_result(view):
         warning = "" if view.outcome is Outcome.DONE else "   (not verified: look at it first)"
         yield 2, f"land it   agentorchestr land {view.session_id}{warning}"
     else:

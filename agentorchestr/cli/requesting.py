@@ -89,6 +89,11 @@ def _wanted(options: Options, user: UserConfig) -> Wanted:
             raise UsageError(
                 "--agent names no agent", hint='agentorchestr --manual --agent claude --task "…"'
             )
+        if len(named) > 1 or (options.agent and named):
+            raise UsageError(
+                f"a manual session has one agent, not {len(named) + bool(options.agent)}",
+                hint=f'agentorchestr --manual --agent {options.agent or named[0]} --task "…"',
+            )
         return Wanted((options.agent,) if options.agent else named or user.agents[:1])
     agents = named or user.agents
     if options.lead is not None and not options.lead.strip():

@@ -1,5 +1,6 @@
 """Sessions and workers as JSON: our own stable shapes, not whatever the values happen to hold."""
 
+from agentorchestr.model.states import MergeResult
 from agentorchestr.model.verdict import MergeAttempt, Verdict
 from agentorchestr.model.view import SessionView, Tokens, WorkerView
 
@@ -107,6 +108,11 @@ def last_verdict(view: SessionView) -> Verdict | None:
     return max(verdicts, key=lambda verdict: verdict.at, default=None)
 
 
+def has_result(view: SessionView) -> bool:
+    """Whether anything was merged, so that there is something to land."""
+    return any(attempt.result is MergeResult.MERGED for attempt in view.merges)
+
+
 def report_shape(view: SessionView, *, alive: bool) -> Shape:
     """Give everything the final report says."""
     verdict = last_verdict(view)
@@ -117,5 +123,7 @@ def report_shape(view: SessionView, *, alive: bool) -> Shape:
         "merges": [merge_shape(attempt) for attempt in view.merges],
         "checks": [check.shown for check in view.created.checks],
         "verdict": verdict_shape(verdict) if verdict is not None else None,
-        "land_command": None if view.landed else f"agentorchestr land {view.session_id}",
+        "land_command": f"agentorchestr land {view.session_id}"
+        if has_result(view) and not view.landed
+        else None,
     }

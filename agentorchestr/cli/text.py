@@ -42,3 +42,8 @@ def took(seconds: float) -> str:
     if seconds < HOUR_S:
         return f"{minutes}m {rest:02d}s"
     return f"{minutes // 60}h {minutes % 60:02d}m"
+
+
+def count(number: int, thing: str) -> str:
+    """Say how many things there are: ``1 file``, ``2 files``."""
+    return f"{number:,} {thing}" + ("" if number == 1 else "s")

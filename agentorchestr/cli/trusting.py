@@ -5,7 +5,7 @@ from pathlib import Path
 
 from agentorchestr.cli.product import Shell
 from agentorchestr.cli.render import Screen
-from agentorchestr.cli.text import clean
+from agentorchestr.cli.text import clean, count
 from agentorchestr.config.project import PROJECT_CONFIG, load_project_config
 from agentorchestr.config.trust import TrustStore
 from agentorchestr.errors import NotTrusted
@@ -45,8 +45,8 @@ def require_trust(
         store.trust(root, commands)
         return
     raise NotTrusted(
-        f"{root} is not trusted yet to run {_count(commands)} and agents without questions",
-        hint="read the commands above; to allow them: add --trust",
+        f"{root} is not trusted yet" + (f" to run {count(len(commands), 'command')}" if commands else ""),
+        hint="read what is said above; to allow it: add --trust",
     )
 
 
@@ -65,7 +65,3 @@ def _says_yes(shell: Shell, screen: Screen) -> bool:
     if not shell.on_terminal or shell.as_json:
         return False
     return screen.ask("Trust this repository? [y/N]").lower() in YES
-
-
-def _count(commands: Sequence[str]) -> str:
-    return f"{len(commands)} command{'s' if len(commands) != 1 else ''}"
