@@ -7,7 +7,7 @@ from typing import Any
 from agentorchestr.practice.console import pause
 from agentorchestr.practice.mcp_client import McpError, McpLost, ToolFailed
 from agentorchestr.practice.scenario import LeadPlan, Step
-from agentorchestr.practice.tasks import NOT_EDITING, Job, JobList, JobState
+from agentorchestr.practice.tasks import NOT_EDITING, Job, JobList, JobState, key_of
 from agentorchestr.practice.work import StepFailed, TurnEnds, Work
 
 MOST_SPAWNS = 2
@@ -33,6 +33,7 @@ class Lead:
         self._quiet_since: float | None = None
         self._lost_calls = 0
         self.finished = False
+        self._recall_spawned()
 
     def perform(self, step: Step) -> None:
         """Do one of the steps only a lead has."""
@@ -47,6 +48,14 @@ class Lead:
                 self._verify()
             case _:
                 self._finish(step.args)
+
+    def _recall_spawned(self) -> None:
+        """After a restart: the workers of ``spawn`` steps that are behind us are still ours to merge."""
+        names = self._work.transcript.progress.names
+        for step in (step for turn in self._plan.turns for step in turn.steps if step.do == "spawn"):
+            if f"worker:{key_of(step.args)}" in names:
+                self._jobs.add(step.args)
+        self._work.names.update(self._jobs.saved())
 
     def give_up(self, reason: str) -> None:
         """End the goal as failed."""

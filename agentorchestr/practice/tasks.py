@@ -37,6 +37,11 @@ class Job:
     reason: str = ""
 
 
+def key_of(task: Mapping[str, Any]) -> str:
+    """Under which name a task is remembered."""
+    return str(task.get("save") or task["task"])
+
+
 class JobList:
     """The jobs of one lead. Every change of an id or an end is remembered in the transcript."""
 
@@ -46,7 +51,7 @@ class JobList:
 
     def add(self, task: Mapping[str, Any]) -> Job:
         """The job for *task*; the same one when it was added before."""
-        key = str(task.get("save") or task["task"])
+        key = key_of(task)
         if key not in self._jobs:
             arguments = {name: task[name] for name in SPAWN_KEYS if name in task}
             job = Job(key, arguments, allow_test_changes=bool(task.get("allow_test_changes", False)))

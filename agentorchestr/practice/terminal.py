@@ -103,7 +103,8 @@ class Terminal:
         before = self._before = termios.tcgetattr(self._stdin)
         handlers = self._take_signals()
         try:
-            tty.setraw(self._stdin)
+            # Without a flush: what was typed while we started is kept.
+            tty.setraw(self._stdin, termios.TCSANOW)
             self._write(ENTER_SCREEN)
             return self._loop()
         finally:
@@ -178,18 +179,23 @@ class Terminal:
         asked = self._question
         if asked is not None:
             # As in the real ones: whatever is typed here, unless it begins like a no, is a yes.
-            asked.allowed = not text.lower().startswith(("n", "2"))
-            asked.answered.set()
+            self._answer(asked, allowed=not text.lower().startswith(("n", "2")))
         elif text == "/exit":
             self._exit_code = 0
         elif text:
             self.show(Mark.PERSON, text)
             self.prompts.put(text)
 
+    def _answer(self, asked: _Question, *, allowed: bool) -> None:
+        # Closed here, not by the turn: the next line may already stand in the same chunk of keys.
+        self._question = None
+        asked.allowed = allowed
+        asked.answered.set()
+
     def _interrupt(self) -> None:
         asked = self._question
         if asked is not None:
-            asked.answered.set()
+            self._answer(asked, allowed=False)
         elif self._working_since is not None:
             self.stop.set()
             self.on_interrupt()
@@ -224,7 +230,8 @@ class Terminal:
             self._header, tuple(self._log), self._status(), self._composer, self._question is not None
         )
         frame = draw(view, width=width, height=height)
-        body = "".join(f"\x1b[{at};1H{row}\x1b[K" for at, row in enumerate(frame.rows, 1))
+        # Erased first: after a row that fills its line, an erase would take its last cell.
+        body = "".join(f"\x1b[{at};1H\x1b[K{row}" for at, row in enumerate(frame.rows, 1))
         self._write(f"\x1b[?25l{body}\x1b[{height};{frame.cursor_column}H\x1b[?25h".encode())
 
     def _status(self) -> str:

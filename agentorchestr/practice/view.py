@@ -60,7 +60,7 @@ def draw(view: View, *, width: int, height: int) -> Frame:
     rows = [composer]
     if height > 1:
         rows.insert(0, cut(view.status, width))
-    head = [f"\x1b[7m{cut(view.header, width).ljust(width)}{RESET}"] if height > 3 else []  # noqa: PLR2004 -- header, log, status, composer
+    head = [f"\x1b[7m{_filled(view.header, width)}{RESET}"] if height > 3 else []  # noqa: PLR2004 -- header, log, status, composer
     space = height - len(rows) - len(head)
     return Frame((*head, *_log_rows(view.log, width, space), *rows), column)
 
@@ -87,6 +87,11 @@ def cut(text: str, width: int) -> str:
         if used > width:
             return shown[:at]
     return shown
+
+
+def _filled(text: str, width: int) -> str:
+    shown = cut(text, width)
+    return shown + " " * (width - sum(map(cells, shown)))
 
 
 def _composer(view: View, width: int) -> tuple[str, int]:

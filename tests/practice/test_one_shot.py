@@ -19,10 +19,11 @@ BRIEF = {
 Serve = Callable[..., Endpoint]
 
 
-@pytest.mark.parametrize("sse", [False, True], ids=["json", "event-stream"])
+@pytest.mark.parametrize("answered_by", ["json", "event-stream"])
 def test_a_worker_without_a_scenario_commits_a_note_and_reports_done(
-    setup: Setup, serve: Serve, sse: bool
+    setup: Setup, serve: Serve, answered_by: str
 ) -> None:
+    sse = answered_by == "event-stream"
     endpoint = serve(WORKER_TOOLS, answers={"get_brief": BRIEF}, sse=sse, session_header="s-9")
     done = setup.one_shot("Call get_brief.", endpoint=endpoint)
     assert done.returncode == 0, done.stdout + done.stderr
