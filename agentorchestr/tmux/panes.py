@@ -4,7 +4,7 @@ import contextlib
 import os
 import secrets
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -154,19 +154,14 @@ def open_pane(
     """
     words = quoting.exec_words(tuple(argv))
     team = quoting.plain_title(window)
+    marks = {"@ao_title": quoting.plain_title(title), "@ao_worker": quoting.plain_title(worker_id)}
+    marks["@ao_lead"] = "1" if lead else ""
     with server.layout_lock:
         rows = [row for row in list_panes(server, session) if row.team == team]
         mates = _with_room(rows)
-        pane_id = _split(server, mates, words=words, cwd=cwd, first=lead) if mates else None
-        if pane_id is None:
-            mates = []
-            pane_id = _new_window(server, session, team=team, rows=rows, words=words, cwd=cwd)
-        try:
-            _dress(server, pane_id, title=title, worker_id=worker_id, lead=lead, mates=mates)
-        except TmuxError:
-            close_pane(server, pane_id)
-            raise
-    return pane_id
+        if mates and (pane_id := _split(server, mates, words=words, cwd=cwd, marks=marks)):
+            return pane_id
+        return _new_window(server, session, team=team, rows=rows, words=words, cwd=cwd, marks=marks)
 
 
 def _with_room(rows: Sequence[PaneRow]) -> list[PaneRow]:
@@ -183,17 +178,26 @@ def _split(
     *,
     words: tuple[str, ...],
     cwd: Path,
-    first: bool,
-) -> str | None:
-    """Split the first or last pane; None when the window has no place or went away meanwhile."""
-    beside = ("-b", "-t", mates[0].pane_id) if first else ("-t", mates[-1].pane_id)
-    split = ("split-window", "-d", "-v", *beside, "-P", "-F", "#{pane_id}", *words)
-    done = server.call([split], cwd=cwd)
-    if done.returncode == 0:
-        return done.text.strip()
-    if is_gone(done) or "no space" in done.error_text:
-        return None
-    raise refusal(done, during="split-window")
+    marks: Mapping[str, str],
+) -> str:
+    """Split the last pane, for a lead the first; "" when the window has no place or is gone."""
+    lead = bool(marks["@ao_lead"])
+    beside = ("-b", "-t", mates[0].pane_id) if lead else ("-t", mates[-1].pane_id)
+    wide, high = mates[0].window_size
+    has_lead = lead or any(row.lead for row in mates)
+    layout = team_layout(wide, high, panes=len(mates) + 1, lead=has_lead)
+    # The new pane is the active one until select-pane, so the window's id names it in the list.
+    window = mates[0].window_id
+    commands: list[Command] = [
+        ("split-window", "-v", *beside, "-P", "-F", "#{pane_id}", *words),
+        *_marking(window, marks),
+        ("select-layout", "-t", window, layout),
+    ]
+    for row in mates:
+        if row.active:
+            commands.append(("select-pane", "-t", row.pane_id))
+            commands += [("resize-pane", "-Z", "-t", row.pane_id)] if row.zoomed else []
+    return _opened(server, commands, cwd=cwd)
 
 
 def _new_window(
@@ -204,55 +208,46 @@ def _new_window(
     rows: Sequence[PaneRow],
     words: tuple[str, ...],
     cwd: Path,
+    marks: Mapping[str, str],
 ) -> str:
     """Open a window whose first pane runs *words*; its options hold before the program can die."""
     number = len({row.window_id for row in rows}) + 1
-    name = team if number == 1 else f"{team}-{number}"
     # The window's id is not known inside the list, so it is met by a name that is nobody else's.
     scratch = f"ao-{secrets.token_hex(6)}"
     target = f"{quoting.session_target(session)}={scratch}"
-    opened = ("new-window", "-d", "-t", quoting.session_target(session), "-n", scratch)
-    lines = server.run_all(
-        [
-            (*opened, "-P", "-F", "#{pane_id}", *words),
-            *window_options(target),
-            ("set-option", "-wq", "-t", target, "@ao_team", team),
-            ("rename-window", "-t", target, name),
-        ],
-        cwd=cwd,
-    )
-    return lines[0]
-
-
-def _dress(
-    server: TmuxServer,
-    pane_id: str,
-    *,
-    title: str,
-    worker_id: str,
-    lead: bool,
-    mates: Sequence[PaneRow],
-) -> None:
-    """Title the pane and lay its window out again; a window that was zoomed stays so."""
-    shown = quoting.plain_title(title)
-    marks = {
-        "@ao_title": shown,
-        "@ao_worker": quoting.plain_title(worker_id),
-        "@ao_lead": "1" if lead else "",
-    }
+    opening = ("new-window", "-d", "-t", quoting.session_target(session), "-n", scratch)
     commands: list[Command] = [
-        ("set-option", "-p", "-t", pane_id, name, value) for name, value in marks.items()
+        (*opening, "-P", "-F", "#{pane_id}", *words),
+        *window_options(target),
+        ("set-option", "-wq", "-t", target, "@ao_team", team),
+        *_marking(target, marks),
+        ("rename-window", "-t", target, team if number == 1 else f"{team}-{number}"),
     ]
-    commands.append(("select-pane", "-t", pane_id, "-T", shown))
-    active = next((row for row in mates if row.active), None)
-    if mates:
-        has_lead = lead or any(row.lead for row in mates)
-        wide, high = mates[0].window_size
-        text = team_layout(wide, high, panes=len(mates) + 1, lead=has_lead)
-        commands.append(("select-layout", "-t", pane_id, text))
-    if active is not None and active.zoomed:
-        commands.append(("resize-pane", "-Z", "-t", active.pane_id))
-    server.run_all(commands)
+    pane_id = _opened(server, commands, cwd=cwd)
+    if not pane_id:
+        raise TmuxError(f"the tmux session {session} is gone, or has no room for a window")
+    return pane_id
+
+
+def _marking(target: str, marks: Mapping[str, str]) -> list[Command]:
+    setting = [("set-option", "-p", "-t", target, name, value) for name, value in marks.items()]
+    return [*setting, ("select-pane", "-t", target, "-T", marks["@ao_title"])]
+
+
+def _opened(server: TmuxServer, commands: Sequence[Command], *, cwd: Path) -> str:
+    """Run *commands*, of which the first opens a pane and tells its id; "" when there is no place.
+
+    What opened a pane and failed afterwards leaves none.
+    """
+    done = server.call(commands, cwd=cwd)
+    pane_id = done.text.strip()
+    if done.returncode == 0:
+        return pane_id
+    if pane_id:
+        close_pane(server, pane_id)
+    elif is_gone(done) or "no space" in done.error_text:
+        return ""
+    raise refusal(done, during=commands[0][0])
 
 
 def close_pane(server: TmuxServer, pane_id: str) -> None:

@@ -141,6 +141,13 @@ def test_a_pane_of_a_session_that_is_gone_is_refused(server, session, tmp_path):
     assert panes.list_panes(server, "other") == ()
 
 
+def test_what_fails_half_way_leaves_no_pane(server, session, tmp_path):
+    opening = ("split-window", "-t", "%0", "-P", "-F", "#{pane_id}", "--", *SLEEPER)
+    with pytest.raises(TmuxError):
+        panes._opened(server, [opening, ("select-layout", "-t", "%0", "no layout")], cwd=tmp_path)
+    assert [row.pane_id for row in panes.list_panes(server)] == ["%0"]
+
+
 def test_a_pane_is_respawned_in_place_with_its_title(server, session, tmp_path):
     pane_id = open_worker(server, tmp_path, argv=("/bin/sh", "-c", "exit 1"), title="w1")
     assert until(lambda: row_of(server, pane_id).dead, within_s=5)
