@@ -41,6 +41,10 @@ def test_waits_are_bounded_by_what_the_client_bears(catalogue: dict[str, AgentSp
     assert all(spec.wait_limit_s <= 25 for name, spec in catalogue.items() if name != "claude")
 
 
+def test_every_shipped_agent_has_a_ready_screen(catalogue: dict[str, AgentSpec]) -> None:
+    assert [name for name, spec in catalogue.items() if not spec.screens.ready] == []
+
+
 def test_a_persons_file_overrides_a_shipped_one_by_name(tmp_path: Path) -> None:
     (tmp_path / "aider.toml").write_text(SMALL.replace('"mine"\ntitle', '"aider"\ntitle'))
     (tmp_path / "mine.toml").write_text(SMALL)
