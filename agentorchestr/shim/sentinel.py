@@ -11,7 +11,6 @@ import os
 import select
 import signal
 import sys
-import time
 
 CANNOT_LAUNCH = 127
 NUDGES_AFTER_S = (0.05, 0.25, 1.0)
@@ -41,7 +40,7 @@ def _nudge_after(pid: int, *, server: int) -> None:
     end.register(os.pidfd_open(pid), select.POLLIN)
     end.poll()
     for pause_s in NUDGES_AFTER_S:
-        time.sleep(pause_s)
+        select.select([], [], [], pause_s)
         os.kill(server, signal.SIGCHLD)
 
 

@@ -9,7 +9,8 @@ def team_layout(width: int, height: int, *, panes: int, lead: bool) -> str:
     """The layout for *panes* panes in a window of *width* by *height* cells.
 
     With *lead* the first pane takes the upper half and the others stand in two columns below; without,
-    and in a window too small for that, tmux tiles them. Source: layout-custom.c.
+    and in a window too small for that, tmux tiles them. Source: layout-custom.c. A text that does not begin
+    with a checksum ends tmux 3.3a, so layouts come from here only.
     """
     workers = panes - 1
     if not lead or workers < 1 or workers > MAX_PANES - 1 or width < SMALLEST[0] or height < SMALLEST[1]:

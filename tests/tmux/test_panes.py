@@ -144,7 +144,7 @@ def test_a_pane_of_a_session_that_is_gone_is_refused(server, session, tmp_path):
 def test_what_fails_half_way_leaves_no_pane(server, session, tmp_path):
     opening = ("split-window", "-t", "%0", "-P", "-F", "#{pane_id}", "--", *SLEEPER)
     with pytest.raises(TmuxError):
-        panes._opened(server, [opening, ("select-layout", "-t", "%0", "no layout")], cwd=tmp_path)
+        panes._opened(server, [opening, ("select-layout", "-t", "%0", "ffff,200x50,0,0")], cwd=tmp_path)
     assert [row.pane_id for row in panes.list_panes(server)] == ["%0"]
 
 
