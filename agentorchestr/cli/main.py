@@ -152,6 +152,7 @@ def cli(ctx: click.Context, /, **given: Any) -> int:
     """Give one goal to a team of coding agents; get a verified branch."""
     from agentorchestr.cli.dispatch import refuse_beside_command, run, shell_of
     from agentorchestr.cli.options import Options
+    from agentorchestr.cli.render import Screen
 
     options = Options(**given)
     ctx.obj = shell_of(ctx.obj, options)
@@ -159,7 +160,7 @@ def cli(ctx: click.Context, /, **given: Any) -> int:
         refuse_beside_command(options, ctx.invoked_subcommand)
         return 0
     if options == Options():
-        click.echo(ctx.get_help())
+        Screen().help(ctx.get_help())
         return 0
     return run(ctx.obj, options)
 

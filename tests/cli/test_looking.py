@@ -186,9 +186,11 @@ def end_after(stage: Any, reads: int) -> None:
     stage.product.on_read = on_read
 
 
-def test_following_asks_the_supervisor_with_the_token(stage: Any, supervisor: Any) -> None:
+def test_following_asks_the_supervisor_with_the_token(
+    stage: Any, supervisor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     url, asked = supervisor
-    stage.env["HTTP_PROXY"] = "http://127.0.0.1:1"
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     stage.product.endpoint, stage.product.outcome = (url, "secret"), None
     end_after(stage, 3)
     result = stage.run("--trust", "--goal", "x")

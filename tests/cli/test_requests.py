@@ -51,7 +51,7 @@ def test_agents_are_chosen_as_named_else_by_what_is_ready(
         *(make_installed(name) for name in ("codex", "practice", "claude")),
         make_installed("gemini", LoginState.NOT_LOGGED_IN),
     ]
-    assert stage.run(*words, "--trust", "--goal", "x").exit_code == 0
+    assert stage.run("--trust", "--goal", "x", *words).exit_code == 0
     assert (stage.request.lead_agent, stage.request.worker_agents) == (lead, workers)
 
 
