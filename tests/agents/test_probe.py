@@ -32,7 +32,7 @@ hint = "run: tool login"
 argv = ["{{prompt}}"]
 """
 GOOD = 'case $1 in --version) echo "tool 1.2";; login) echo "$HOME" >/dev/null; echo welcome;; esac'
-LOGGED_OUT = 'case $1 in --version) echo "tool 1.2";; login) echo nobody; exit 1;; esac'
+LOGGED_OUT = 'case $1 in --version) echo "tool 1.2";; login) echo not welcome, nobody; exit 1;; esac'
 
 
 def spec_named(folder: Path, name: str = "tool") -> AgentSpec:

@@ -32,7 +32,7 @@ from agentorchestr.process import marked
 from tests.agents.conftest import TOKEN
 from tests.agents.mcp_with_token import McpWithToken
 from tests.agents.panes import AgentPane
-from tests.conftest import make_repo
+from tests.conftest import git, make_repo
 from tests.real_agents import binaries
 from tests.scripted_model.conversation import Answer, Fault
 from tests.scripted_model.scenario import Part, Scenario, call, in_order, say
@@ -50,6 +50,7 @@ class Stage:
 
     env: dict[str, str]
     repo: Path
+    worktree: Path
     folder: Path
     mcp: McpWithToken
     model: ScriptedModel
@@ -66,7 +67,7 @@ class Stage:
             "binary": found.binary,
             "worker_id": "w1",
             "lead": False,
-            "worktree": self.repo,
+            "worktree": self.worktree,
             "repository": self.repo,
             "agent_dir": self.folder / "agent's folder",
             "mcp_url": self.mcp.url,
@@ -109,7 +110,10 @@ def stage(
         env = binaries.at_home(private_home, model_url=model.url)
         env["PATH"] = f"{real_agents / 'node_modules' / '.bin'}{os.pathsep}{env['PATH']}"
         repo = make_repo(short_dir / 'a project\'s "root"', {"README.md": "sample\n"})
-        yield Stage(env, repo, short_dir, mcp, model, catalogue, mark)
+        # Far from the repository, as in the product: trust has to reach it all the same.
+        worktree = short_dir / "worktrees" / "w 1"
+        git(repo, "worktree", "add", "-q", str(worktree), "-b", "w1")
+        yield Stage(env, repo, worktree, short_dir, mcp, model, catalogue, mark)
 
 
 @pytest.fixture
@@ -164,13 +168,30 @@ def test_a_real_agent_takes_our_launch_and_works_without_a_dialog(
         assert session == request.agent_session
         assert until(lambda: _status(spec, pane, launch) is K.TURN_ENDED, within_s=5)
     else:
-        assert read_rollout(spec, transcript) == AgentSignal(K.TURN_ENDED, "All done.")
+        ended = AgentSignal(K.TURN_ENDED, "All done.")
+        # The rollout's last line, too, comes after the Stop hook.
+        assert until(lambda: read_rollout(spec, transcript) == ended, within_s=5)
         assert not list(Path(stage.env["HOME"]).glob(".codex/packages/*")), "its daemon was started"
 
 
 def _status(spec: AgentSpec, pane: AgentPane, launch: Launch) -> AgentEventKind | None:
     signal = read_status_file(spec, pane.pid, launch.env)
     return signal.kind if signal else None
+
+
+@pytest.mark.real_agents
+@pytest.mark.parametrize("key", ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"])
+def test_claude_in_a_fresh_home_needs_nothing_but_a_key(
+    stage: Stage, open_pane: Callable[[Launch], AgentPane], key: str
+) -> None:
+    (Path(stage.env["HOME"]) / ".claude.json").unlink()
+    del stage.env["ANTHROPIC_AUTH_TOKEN"]
+    stage.env[key] = "scripted-key-of-more-than-twenty-characters"
+    request = stage.request("claude")
+    launch = build_launch(request)
+    pane = open_pane(launch)
+    begin(stage, launch, pane, request.first_line)
+    assert until(lambda: K.TURN_ENDED in stage.kinds(request.spec), within_s=30), pane.text()
 
 
 @pytest.mark.real_agents
@@ -305,7 +326,7 @@ def test_the_practice_agent_takes_our_launch(
 ) -> None:
     with ScriptedModel(Scenario(parts=())) as unused:
         env = {**private_home, "PYTHONPATH": os.pathsep.join(sys.path)}
-        stage = Stage(env, repo, short_dir, mcp, unused, catalogue, mark)
+        stage = Stage(env, repo, repo, short_dir, mcp, unused, catalogue, mark)
         request = stage.request("practice")
         launch = build_launch(request)
         pane = open_pane(launch)
