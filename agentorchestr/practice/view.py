@@ -120,8 +120,15 @@ def _wrap(line: LogLine, width: int, most_rows: int) -> list[str]:
     rest = plain(line.text[: width * (most_rows + 1)])
     pieces: list[str] = []
     while rest or not pieces:
-        piece = cut(rest, max(width - indent, 1)) or rest[:1]
+        piece = _whole_words(cut(rest, max(width - indent, 1)) or rest[:1], rest)
         rest = rest[len(piece) :].lstrip(" ")
         sign = f"{line.mark} " if indent and not pieces else " " * indent
         pieces.append(sign + piece)
     return pieces
+
+
+def _whole_words(piece: str, rest: str) -> str:
+    """*piece*, the beginning of *rest*, without the half word at its end, unless that is most of it."""
+    space = piece.rfind(" ")
+    cuts_a_word = len(piece) < len(rest) and rest[len(piece)] != " "
+    return piece[:space] if cuts_a_word and space > len(piece) // 2 else piece

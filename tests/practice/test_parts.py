@@ -69,6 +69,11 @@ def test_the_newest_lines_are_seen_and_the_composer_keeps_its_end() -> None:
     assert frame.rows[-1].endswith("end")
 
 
+def test_log_lines_break_between_words() -> None:
+    frame = draw(View("w1", [LogLine(Mark.SAYS, "several words in a row")], "ready", ""), width=16, height=6)
+    assert [shown(row) for row in frame.rows[1:3]] == ["● several words", "  in a row"]
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
