@@ -96,6 +96,7 @@ def _prepare(request: LaunchRequest, words: Argv, prompt: str) -> Launch:
         binary = quirks.native_codex(binary)
     ensure_private(request.agent_dir)
     values = _values(request, prompt)
+    _require_text(values)
     for template in spec.files:
         target = request.agent_dir / template.path
         ensure_private(target.parent)
@@ -144,6 +145,18 @@ def _values(request: LaunchRequest, prompt: str) -> dict[str, str]:
         "worker_id": request.worker_id,
         "worktree": str(request.worktree),
     }
+
+
+def _require_text(values: Mapping[str, str]) -> None:
+    """Raise ``AgentError`` for a path with bytes that no configuration file can hold."""
+    for name, value in values.items():
+        try:
+            value.encode()
+        except UnicodeEncodeError as exc:
+            raise AgentError(
+                f"the {name.replace('_', ' ')} holds bytes that are not UTF-8: {value!r}",
+                hint="rename the directory",
+            ) from exc
 
 
 def hook_command(words: tuple[str, ...]) -> str:

@@ -88,6 +88,12 @@ def test_codex_settings_stay_toml_for_awkward_paths(request_for: Make, tmp_path:
     assert shlex.split(read["hooks"]["Stop"][0]["hooks"][0]["command"]) == list(HOOK)
 
 
+def test_a_path_that_is_not_utf8_is_named(request_for: Make, repo: Path) -> None:
+    odd = Path(os.fsdecode(b"/srv/caf\xe9"))
+    with pytest.raises(AgentError, match="repository holds bytes that are not UTF-8"):
+        build_launch(request_for("claude", repository=odd))
+
+
 def test_claudes_hooks_call_ours_through_a_shell_unharmed(request_for: Make) -> None:
     request = request_for("claude")
     build_launch(request)
