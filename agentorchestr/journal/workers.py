@@ -113,12 +113,9 @@ def _seen(worker: WorkerView, fact: f.AgentSeen) -> WorkerView:
         worker = replace(worker, agent_session=fact.agent_session)
     match fact.kind:
         case AgentEventKind.PROMPT_TAKEN:
-            turns = worker.turns + (0 if worker.in_turn else 1)
-            return replace(
-                worker, prompt_taken=True, in_turn=True, asks="", limited=False, turn_error="", turns=turns
-            )
+            return replace(_in_turn(worker), turn_error="")
         case AgentEventKind.ACTIVE:
-            return replace(worker, in_turn=True, asks="", limited=False, prompt_taken=True)
+            return _in_turn(worker)
         case AgentEventKind.ASKS:
             return replace(worker, asks=fact.detail or "a question", last_note=f"asks: {fact.detail}")
         case AgentEventKind.LIMITED:
@@ -129,3 +126,8 @@ def _seen(worker: WorkerView, fact: f.AgentSeen) -> WorkerView:
             return replace(worker, in_turn=False, asks="", turn_error=fact.detail, last_note=fact.detail)
         case AgentEventKind.ENDED | AgentEventKind.STARTED:
             return replace(worker, in_turn=False, asks="")
+
+
+def _in_turn(worker: WorkerView) -> WorkerView:
+    turns = worker.turns + (0 if worker.in_turn else 1)
+    return replace(worker, prompt_taken=True, in_turn=True, asks="", limited=False, turns=turns)

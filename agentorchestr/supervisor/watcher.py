@@ -173,6 +173,8 @@ class Watcher:
         transcript = self._transcripts.get(worker.worker_id)
         if signal is None and worker.in_turn and transcript is not None:
             signal, source = await offload(read_rollout, spec, transcript), "transcript"
+        if signal is None and self._is_awaited(worker):
+            signal, source = await offload(self._read_screen, worker), "screen"
         # Twice the same, a tick apart: a hook of the very same moment may still be on its way.
         if signal is None or self._suspected.get(worker.worker_id) is not signal.kind:
             self._suspected.pop(worker.worker_id, None)
@@ -180,6 +182,18 @@ class Watcher:
                 self._suspected[worker.worker_id] = signal.kind
             return
         await self._record_signal(worker.worker_id, signal, source=source)
+
+    def _is_awaited(self, worker: WorkerView) -> bool:
+        """Whether somebody waits for this turn's end: a lost hook must not keep a message for ever."""
+        view = self._gear.view
+        unread = any(m.receiver == worker.worker_id and m.read_at is None for m in view.messages.values())
+        return worker.in_turn and (unread or (worker.is_lead and bool(view.unread_events)))
+
+    def _read_screen(self, worker: WorkerView) -> AgentSignal | None:
+        """The turn's end, if the screen shows an agent that is ready; the screen is never asked first."""
+        screen = tuple(self._last_screen(worker.pane_id).splitlines())
+        ready = classify(self._gear.catalogue[worker.agent], screen) is ScreenState.READY
+        return AgentSignal(AgentEventKind.TURN_ENDED, "its screen is ready") if ready else None
 
 
 def _is_news(worker: WorkerView, signal: AgentSignal) -> bool:

@@ -121,7 +121,7 @@ def _open_supervisor(server: TmuxServer, session_id: str, paths: Paths, env: dic
     pane_id = server.new_session(
         name,
         window=SUPERVISOR_WINDOW,
-        argv=shim_argv("launcher.py", str(file)),
+        argv=shim_argv("sentinel.py", *shim_argv("launcher.py", str(file))),
         cwd=paths.session(session_id),
     )
     revive = shim_argv("revive.py", str(run_folder), server.program, str(paths.tmux_socket), pane_id)

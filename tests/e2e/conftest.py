@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from agentorchestr.clock import until
 from agentorchestr.paths import Paths
 from agentorchestr.process import end_marked, marked
 from agentorchestr.tmux.server import TmuxServer
@@ -59,6 +60,10 @@ class Product:
 
     def sessions(self) -> list[str]:
         return sorted(folder.name for folder in self.paths.sessions.glob("*") if folder.is_dir())
+
+    def assert_nothing_left(self) -> None:
+        """The supervisor itself ends a moment after its session did."""
+        assert until(lambda: not self.left_over(), within_s=5, every_s=0.1), self.left_over()
 
     def left_over(self) -> list[int]:
         """Processes of this home's sessions, agents and supervisors."""

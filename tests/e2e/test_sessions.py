@@ -1,0 +1,244 @@
+"""Whole sessions on the practice agent: many workers, odd places, faults on the way."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agentorchestr.clock import until
+from agentorchestr.errors import JournalError
+from agentorchestr.journal.reducer import derive
+from agentorchestr.journal.store import Journal
+from agentorchestr.model.states import LEAD, Outcome, WorkerState
+from agentorchestr.model.view import SessionView
+from tests.conftest import git, make_repo
+from tests.e2e.conftest import Product
+
+Scenario = Callable[[str], str]
+CHECK = "test -f README.md"
+GOAL = ("--goal", "go", "--no-attach", "--trust", "--agents", "practice", "--checks", CHECK)
+
+
+def view_of(product: Product, session_id: str) -> SessionView:
+    with Journal.open_read(product.paths.session(session_id)) as journal:
+        return derive(journal.facts())
+
+
+def only_view(product: Product) -> SessionView:
+    (session_id,) = product.sessions()
+    return view_of(product, session_id)
+
+
+def wait_for(product: Product, holds: Callable[[SessionView], bool], *, within_s: float = 30) -> SessionView:
+    def seen() -> bool:
+        sessions = product.sessions()
+        folder = product.paths.session(sessions[0]) if sessions else None
+        if folder is None or not (folder / "journal.sqlite").is_file():
+            return False
+        try:
+            return holds(view_of(product, folder.name))
+        except JournalError:
+            return False  # still being made
+
+    assert until(seen, within_s=within_s, every_s=0.05)
+    return only_view(product)
+
+
+def tasks(number: int) -> str:
+    listed = ",\n".join(f'{{ task = "make file {n:02}" }}' for n in range(number))
+    workers = "".join(
+        f"""
+[[worker]]
+match = "make file {n:02}"
+turns = [{{ steps = [
+  {{ do = "write", file = "made/{n:02}.txt", text = "{n}" }},
+  {{ do = "commit", message = "file {n}" }},
+  {{ do = "call", tool = "report_done", args = {{ summary = "made {n}" }} }},
+] }}]
+"""
+        for n in range(number)
+    )
+    return f'[[lead]]\nmatch = "."\ntasks = [{listed}]\n{workers}'
+
+
+def test_twelve_workers_at_once(product: Product, repo: Path, scenario: Scenario) -> None:
+    path = scenario(tasks(12))
+    done = product.run(*GOAL, "--max-workers", "12", cwd=repo, AGENTORCHESTR_PRACTICE_SCENARIO=path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    view = only_view(product)
+    assert len(view.team) == 12
+    assert all(worker.merged for worker in view.team)
+    tree = git(repo, "ls-tree", "-r", "--name-only", view.integration_branch).split()
+    assert len([name for name in tree if name.startswith("made/")]) == 12
+    product.assert_nothing_left()
+
+
+def test_two_sessions_at_once_in_one_project(product: Product, repo: Path, scenario: Scenario) -> None:
+    path = scenario(tasks(2))
+    both = [product.start(*GOAL, cwd=repo, AGENTORCHESTR_PRACTICE_SCENARIO=path) for _ in range(2)]
+    said = [process.communicate(timeout=120)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    views = [view_of(product, session_id) for session_id in product.sessions()]
+    assert len({view.integration_branch for view in views}) == 2
+    assert all(view.outcome is Outcome.DONE for view in views)
+    assert git(repo, "status", "--porcelain") == ""
+    assert git(repo, "worktree", "list").count("\n") == 0
+
+
+def test_an_odd_path_and_a_goal_full_of_metacharacters(product: Product, tmp_path: Path) -> None:
+    project = make_repo(tmp_path / "a b'c\"d\nü $(x)", {"README.md": "x\n"})
+    goal = "do `rm -rf $HOME`; $(touch /nope) \"q\" 'q' \\ #{pane_id} ```fence``` \x07é\n--flag\n%s ${X} !! & | > <"
+    words = ("--goal", goal, "--no-attach", "--trust", "--agents", "practice", "--checks", CHECK)
+    done = product.run(*words, cwd=project)
+    assert done.returncode == 0, done.stdout + done.stderr
+    view = only_view(product)
+    assert view.created.goal == goal
+    brief = (product.paths.session(view.session_id) / "briefs" / "lead.md").read_bytes()
+    assert goal.encode() in brief
+    assert view.workers["w1"].task == goal, "the lead read it from its brief, byte for byte"
+    assert git(project, "worktree", "list").count(str(product.paths.state)) == 0
+
+
+def test_a_project_may_be_a_folder_of_its_repository(product: Product, repo: Path) -> None:
+    inner = repo / "src"
+    words = ("--goal", "go", "--no-attach", "--trust", "--agents", "practice", "--checks", "test -f app.py")
+    done = product.run(*words, cwd=inner)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert only_view(product).outcome is Outcome.DONE
+
+
+DIES_ONCE = """
+[[lead]]
+match = "."
+tasks = [{ task = "fragile" }]
+[[worker]]
+match = "fragile"
+turns = [{ steps = [
+  { do = "write", file = "half.txt", text = "half" },
+  { do = "die", kill = true },
+] }]
+"""
+
+
+def test_a_worker_that_dies_is_told_to_the_lead_and_its_work_is_kept(
+    product: Product, repo: Path, scenario: Scenario
+) -> None:
+    done = product.run(*GOAL, cwd=repo, AGENTORCHESTR_PRACTICE_SCENARIO=scenario(DIES_ONCE))
+    assert done.returncode == Outcome.FAILED.exit_code, done.stdout + done.stderr
+    view = only_view(product)
+    assert "dead" in [event.kind for event in view.events]
+    assert git(repo, "show", f"{view.workers['w1'].branch}:half.txt") == "half"
+    product.assert_nothing_left()
+
+
+def test_a_killed_supervisor_comes_back_and_ends_the_same(
+    product: Product, repo: Path, scenario: Scenario
+) -> None:
+    slow = tasks(2).replace('{ do = "commit"', '{ do = "sleep", seconds = 4 },\n  { do = "commit"')
+    process = product.start(*GOAL, cwd=repo, AGENTORCHESTR_PRACTICE_SCENARIO=scenario(slow))
+    view = wait_for(product, lambda v: len(v.team) == 2 and all(w.prompt_taken for w in v.team))
+    pids = {worker.worker_id: worker.pid for worker in view.workers.values()}
+    os.kill(view.supervisor_pid, signal.SIGKILL)
+    said, _ = process.communicate(timeout=90)
+    assert process.returncode == 0, said
+    after = only_view(product)
+    assert after.generation == 2
+    assert {worker.worker_id: worker.pid for worker in after.workers.values()} == pids, (
+        "nobody was started again"
+    )
+    assert all(worker.merged for worker in after.team)
+
+
+def test_a_lead_that_dies_is_started_again_with_the_same_brief(
+    product: Product, repo: Path, scenario: Scenario
+) -> None:
+    slow = tasks(1).replace('{ do = "commit"', '{ do = "sleep", seconds = 5 },\n  { do = "commit"')
+    process = product.start(*GOAL, cwd=repo, AGENTORCHESTR_PRACTICE_SCENARIO=scenario(slow))
+    view = wait_for(product, lambda v: len(v.team) == 1 and v.team[0].prompt_taken)
+    os.kill(view.workers[LEAD].pid, signal.SIGKILL)
+    said, _ = process.communicate(timeout=90)
+    assert process.returncode == 0, said
+    after = only_view(product)
+    assert after.workers[LEAD].pid != view.workers[LEAD].pid
+    assert any(worker.merged for worker in after.team)
+
+
+def test_a_dead_pane_is_known_within_two_seconds(product: Product, repo: Path, scenario: Scenario) -> None:
+    slow = tasks(1).replace('{ do = "commit"', '{ do = "hang" },\n  { do = "commit"')
+    process = product.start(*GOAL, cwd=repo, AGENTORCHESTR_PRACTICE_SCENARIO=scenario(slow))
+    view = wait_for(product, lambda v: len(v.team) == 1 and v.team[0].state is WorkerState.WORKING)
+    os.kill(view.team[0].pid, signal.SIGKILL)
+    wait_for(product, lambda v: v.workers["w1"].state is WorkerState.DEAD, within_s=2)
+    product.run("stop", view.session_id, cwd=repo)
+    process.communicate(timeout=60)
+
+
+def test_stop_cancels_and_loses_no_work(product: Product, repo: Path, scenario: Scenario) -> None:
+    hangs = tasks(1).replace('{ do = "commit"', '{ do = "hang" },\n  { do = "commit"')
+    process = product.start(*GOAL, cwd=repo, AGENTORCHESTR_PRACTICE_SCENARIO=scenario(hangs))
+    view = wait_for(product, lambda v: len(v.team) == 1 and v.team[0].state is WorkerState.WORKING)
+    made = Path(view.team[0].worktree) / "made/00.txt"
+    assert until(made.is_file, within_s=10)
+    stopped = product.run("stop", view.session_id, cwd=repo)
+    assert stopped.returncode == 0, stopped.stdout + stopped.stderr
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == Outcome.CANCELLED.exit_code, said
+    assert git(repo, "show", f"{view.team[0].branch}:made/00.txt") == "0"
+    product.assert_nothing_left()
+
+
+def test_the_time_limit_ends_a_session_as_failed(product: Product, repo: Path, scenario: Scenario) -> None:
+    hangs = tasks(1).replace('{ do = "commit"', '{ do = "hang" },\n  { do = "commit"')
+    path = scenario(hangs)
+    done = product.run(*GOAL, "--timeout", "5s", cwd=repo, AGENTORCHESTR_PRACTICE_SCENARIO=path)
+    assert done.returncode == Outcome.FAILED.exit_code, done.stdout + done.stderr
+    assert "time limit" in only_view(product).goal_summary
+
+
+def test_without_checks_nothing_is_called_verified(product: Product, repo: Path, scenario: Scenario) -> None:
+    words = ("--goal", "go", "--no-attach", "--trust", "--agents", "practice")
+    done = product.run(*words, cwd=repo, AGENTORCHESTR_PRACTICE_SCENARIO=scenario(tasks(1)))
+    assert done.returncode == Outcome.UNVERIFIED.exit_code, done.stdout + done.stderr
+    view = only_view(product)
+    assert view.outcome is Outcome.UNVERIFIED
+    assert view.unverified_reason
+
+
+def test_an_idle_lead_is_woken_by_what_it_has_to_know(
+    product: Product, repo: Path, scenario: Scenario
+) -> None:
+    woken = tasks(2).replace('match = "."', 'match = "."\nstyle = "woken"')
+    slow = woken.replace('{ do = "commit"', '{ do = "sleep", seconds = 2 },\n  { do = "commit"')
+    done = product.run(*GOAL, cwd=repo, AGENTORCHESTR_PRACTICE_SCENARIO=scenario(slow))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert only_view(product).workers[LEAD].turns > 1
+
+
+@pytest.mark.parametrize("with_tmux", [True, False])
+def test_manual_runs_one_agent_on_one_task(
+    product: Product, repo: Path, scenario: Scenario, tmp_path: Path, *, with_tmux: bool
+) -> None:
+    env = {"AGENTORCHESTR_PRACTICE_SCENARIO": scenario(tasks(1))}
+    if not with_tmux:
+        env["PATH"] = str(path_without_tmux(tmp_path))
+    words = ("--manual", "--task", "make file 00", "--agents", "practice", "--trust", "--no-attach")
+    done = product.run(*words, "--checks", CHECK, cwd=repo, **env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    view = only_view(product)
+    assert view.created.manual
+    assert git(repo, "show", f"{view.integration_branch}:made/00.txt") == "0"
+    product.assert_nothing_left()
+
+
+def path_without_tmux(folder: Path) -> Path:
+    """A PATH folder with what git and the checks need, and no tmux."""
+    tools = folder / "bin"
+    tools.mkdir()
+    for name in ("git", "sh", "python3", "test", "env", "uname", "sed", "cat", "rm", "mkdir"):
+        found = subprocess.run(["which", name], capture_output=True, text=True, check=False).stdout.strip()
+        if found:
+            (tools / name).symlink_to(found)
+    return tools
