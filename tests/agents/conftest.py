@@ -8,12 +8,17 @@ from pathlib import Path
 import pytest
 
 from agentorchestr.agents.catalogue import load_catalogue
-from agentorchestr.agents.launch import LaunchRequest
+from agentorchestr.agents.launch import Launch, LaunchRequest
 from agentorchestr.agents.spec import AgentSpec
 from agentorchestr.process import end_marked
 from tests.agents.mcp_with_token import McpWithToken
+from tests.agents.panes import AgentPane
+from tests.agents.stage import TOKEN, Stage
+from tests.conftest import git, make_repo
+from tests.real_agents import binaries
+from tests.scripted_model.scenario import Part, Scenario, call, in_order, say
+from tests.scripted_model.server import ScriptedModel
 
-TOKEN = "token-of-w1-that-must-not-leak"
 HOOK = ("/usr/bin/python3", "-I", "-S", '/opt/it\'s "mine"/hook.py', "/run/a spool", "w1")
 
 
@@ -88,3 +93,38 @@ def real_agents() -> Path:
     if not folder or not (Path(folder) / "node_modules" / ".bin" / "claude").exists():
         pytest.skip("AGENTORCHESTR_REAL_AGENTS names no folder with the real agents")
     return Path(folder)
+
+
+@pytest.fixture
+def stage(
+    *,
+    real_agents: Path,
+    private_home: dict[str, str],
+    short_dir: Path,
+    mcp: McpWithToken,
+    catalogue: dict[str, AgentSpec],
+    mark: str,
+) -> Iterator[Stage]:
+    with ScriptedModel(
+        Scenario(parts=(Part("w", in_order(call("mcp:get_brief"), say("All done."))),))
+    ) as model:
+        env = binaries.at_home(private_home, model_url=model.url)
+        env["PATH"] = f"{real_agents / 'node_modules' / '.bin'}{os.pathsep}{env['PATH']}"
+        repo = make_repo(short_dir / 'a project\'s "root"', {"README.md": "sample\n"})
+        # Far from the repository, as in the product: trust has to reach it all the same.
+        worktree = short_dir / "worktrees" / "w 1"
+        git(repo, "worktree", "add", "-q", str(worktree), "-b", "w1")
+        yield Stage(env, repo, worktree, short_dir, mcp, model, catalogue, mark)
+
+
+@pytest.fixture
+def open_pane(tmux_socket: Path, short_dir: Path) -> Iterator[Callable[[Launch], AgentPane]]:
+    opened: list[AgentPane] = []
+
+    def start(launch: Launch) -> AgentPane:
+        opened.append(AgentPane(tmux_socket, launch, short_dir))
+        return opened[-1]
+
+    yield start
+    for pane in opened:
+        pane.end()

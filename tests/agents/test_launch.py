@@ -14,7 +14,8 @@ from agentorchestr.agents.launch import LaunchRequest, PromptBy, build_launch, o
 from agentorchestr.agents.spec import AgentSpec
 from agentorchestr.errors import AgentError, AgentNotReady
 from agentorchestr.process import MARK_VARIABLE
-from tests.agents.conftest import HOOK, TOKEN
+from tests.agents.conftest import HOOK
+from tests.agents.stage import TOKEN
 from tests.conftest import git, make_repo
 
 Make = Callable[..., LaunchRequest]

@@ -1,27 +1,20 @@
 """The real Claude Code and Codex, and the practice agent, started with what we build for them."""
 
-import json
 import os
 import subprocess
 import sys
-import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from agentorchestr.agents.launch import (
     Launch,
-    LaunchRequest,
-    PromptBy,
     build_launch,
     one_shot,
-    trust_repository,
 )
-from agentorchestr.agents.probe import LoginState, probe_all
 from agentorchestr.agents.screens import ScreenState, classify
-from agentorchestr.agents.signals import AgentSignal, read_hook, read_rollout, read_status_file
+from agentorchestr.agents.signals import AgentSignal, read_rollout, read_status_file
 from agentorchestr.agents.spec import AgentSpec
 from agentorchestr.agents.tokens import count_tokens
 from agentorchestr.agents.transcripts import find_transcript
@@ -29,112 +22,15 @@ from agentorchestr.clock import until
 from agentorchestr.model.states import AgentEventKind
 from agentorchestr.model.view import Tokens
 from agentorchestr.process import marked
-from tests.agents.conftest import TOKEN
 from tests.agents.mcp_with_token import McpWithToken
 from tests.agents.panes import AgentPane
-from tests.conftest import git, make_repo
-from tests.real_agents import binaries
+from tests.agents.stage import TOKEN, Stage, begin
 from tests.scripted_model.conversation import Answer, Fault
 from tests.scripted_model.scenario import Part, Scenario, call, in_order, say
 from tests.scripted_model.server import ScriptedModel
 
 BOTH = pytest.mark.parametrize("agent", ["claude", "codex"])
 K = AgentEventKind
-# Leaves each payload behind; the product's own hook does the same in less time.
-HOOK = "import os,sys;open(sys.argv[1],'ab').write(sys.stdin.buffer.read().strip()+b'\\n')"
-
-
-@dataclass
-class Stage:
-    """One agent's home, repository, tools and model."""
-
-    env: dict[str, str]
-    repo: Path
-    worktree: Path
-    folder: Path
-    mcp: McpWithToken
-    model: ScriptedModel
-    catalogue: dict[str, AgentSpec]
-    mark: str
-
-    def request(self, agent: str, **given: object) -> LaunchRequest:
-        spec = self.catalogue[agent]
-        (found,) = probe_all([spec], env=self.env)
-        assert found.login is LoginState.READY, found
-        trust_repository(spec, self.repo, self.env)
-        fields: dict[str, object] = {
-            "spec": spec,
-            "binary": found.binary,
-            "worker_id": "w1",
-            "lead": False,
-            "worktree": self.worktree,
-            "repository": self.repo,
-            "agent_dir": self.folder / "agent's folder",
-            "mcp_url": self.mcp.url,
-            "token": TOKEN,
-            "brief": self.folder / "brief.md",
-            "first_line": "Read your brief and do what it says.",
-            "hook_argv": (sys.executable, "-I", "-S", "-c", HOOK, str(self.hooks)),
-            "agent_session": str(uuid.uuid4()),
-            "base_env": self.env,
-            "path_prefix": self.folder / "bin",
-            "mark": f"{self.mark}w1",
-        }
-        return LaunchRequest(**{**fields, **given})  # type: ignore[arg-type]
-
-    @property
-    def hooks(self) -> Path:
-        return self.folder / 'hooks "of" it.jsonl'
-
-    def signals(self, spec: AgentSpec) -> list[AgentSignal]:
-        lines = self.hooks.read_text().splitlines() if self.hooks.exists() else []
-        return [signal for line in lines if (signal := read_hook(spec, json.loads(line)))]
-
-    def kinds(self, spec: AgentSpec) -> list[AgentEventKind]:
-        return [signal.kind for signal in self.signals(spec)]
-
-
-@pytest.fixture
-def stage(
-    *,
-    real_agents: Path,
-    private_home: dict[str, str],
-    short_dir: Path,
-    mcp: McpWithToken,
-    catalogue: dict[str, AgentSpec],
-    mark: str,
-) -> Iterator[Stage]:
-    with ScriptedModel(
-        Scenario(parts=(Part("w", in_order(call("mcp:get_brief"), say("All done."))),))
-    ) as model:
-        env = binaries.at_home(private_home, model_url=model.url)
-        env["PATH"] = f"{real_agents / 'node_modules' / '.bin'}{os.pathsep}{env['PATH']}"
-        repo = make_repo(short_dir / 'a project\'s "root"', {"README.md": "sample\n"})
-        # Far from the repository, as in the product: trust has to reach it all the same.
-        worktree = short_dir / "worktrees" / "w 1"
-        git(repo, "worktree", "add", "-q", str(worktree), "-b", "w1")
-        yield Stage(env, repo, worktree, short_dir, mcp, model, catalogue, mark)
-
-
-@pytest.fixture
-def open_pane(tmux_socket: Path, short_dir: Path) -> Iterator[Callable[[Launch], AgentPane]]:
-    opened: list[AgentPane] = []
-
-    def start(launch: Launch) -> AgentPane:
-        opened.append(AgentPane(tmux_socket, launch, short_dir))
-        return opened[-1]
-
-    yield start
-    for pane in opened:
-        pane.end()
-
-
-def begin(stage: Stage, launch: Launch, pane: AgentPane, prompt: str) -> None:
-    """Give the first prompt the way the spec says; the tools were asked for with our token before."""
-    assert until(lambda: bool(stage.mcp.listed_by), within_s=30), pane.text()
-    assert set(stage.mcp.listed_by) == {f"Bearer {TOKEN}"}
-    if launch.prompt_by is PromptBy.TYPED:
-        pane.say(prompt)
 
 
 @pytest.mark.real_agents
