@@ -37,6 +37,7 @@ COMMANDS: dict[str, Row] = {
     "sessions": Row("sessions_command", "List sessions (as --list-sessions)."),
     "doctor": Row("doctor_command", "Say whether a goal would start (as --doctor)."),
 }
+HIDDEN: dict[str, Row] = {"supervise": Row("supervise_command", "Started by us, in a tmux window.")}
 
 
 class LazyGroup(click.Group):
@@ -89,7 +90,7 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click's signature
         """Load the module of one command."""
-        row = COMMANDS.get(cmd_name)
+        row = COMMANDS.get(cmd_name) or HIDDEN.get(cmd_name)
         if row is None:
             return None
         command = import_module(f"agentorchestr.cli.{row.module}").command
@@ -99,7 +100,7 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Say which command was meant when there is none of that name."""
-        if args[0] not in COMMANDS:
+        if args[0] not in COMMANDS and args[0] not in HIDDEN:
             from difflib import get_close_matches
 
             near = get_close_matches(args[0], COMMANDS, n=1)

@@ -6,8 +6,68 @@ since old journals hold them.
 
 from dataclasses import dataclass
 
-from agentorchestr.model.states import AgentEventKind, Outcome, Report
+from agentorchestr.model.agent_facts import (
+    AgentReady,
+    AgentSeen,
+    PaneDied,
+    PaneOpened,
+    ProgressNoted,
+    SpawnFailed,
+    TokensCounted,
+    WorkerKilled,
+    WorkerReported,
+    WorkerSpawned,
+    WorkerStalled,
+    WorktreeReady,
+)
+from agentorchestr.model.states import Outcome
+from agentorchestr.model.team_facts import (
+    DoorbellRung,
+    EventsRead,
+    MessageQueued,
+    MessagesRead,
+    NoteWritten,
+    TaskAdded,
+    TaskClaimed,
+    TaskClosed,
+)
 from agentorchestr.model.verdict import CheckCommand, MergeAttempt, Verdict
+
+__all__ = [
+    "AgentReady",
+    "AgentSeen",
+    "DoorbellRung",
+    "EventsRead",
+    "Fact",
+    "GoalMarked",
+    "Landed",
+    "MergeAsked",
+    "MergeEnded",
+    "MessageQueued",
+    "MessagesRead",
+    "NoteWritten",
+    "PaneDied",
+    "PaneOpened",
+    "ProgressNoted",
+    "Recorded",
+    "SessionCreated",
+    "SessionEnded",
+    "SpawnFailed",
+    "StopAsked",
+    "SupervisorStarted",
+    "TaskAdded",
+    "TaskClaimed",
+    "TaskClosed",
+    "TokensCounted",
+    "VerifyAsked",
+    "VerifyEnded",
+    "WorkCommitted",
+    "WorkerKilled",
+    "WorkerReported",
+    "WorkerSpawned",
+    "WorkerStalled",
+    "WorktreeReady",
+]
 
 
 @dataclass(frozen=True)
@@ -44,188 +104,12 @@ class SupervisorStarted:
 
 
 @dataclass(frozen=True)
-class WorkerSpawned:
-    """A lead or worker was asked for. The brief itself is a private file in the session's folder."""
-
-    worker_id: str
-    role: str
-    agent: str
-    task: str
-    file_scope: tuple[str, ...]
-    criteria: str
-    context: str
-    branch: str
-    worktree: str
-    nonce: str
-    task_id: str = ""
-
-
-@dataclass(frozen=True)
-class WorktreeReady:
-    """The worker's worktree stands, at *start_commit*."""
-
-    worker_id: str
-    start_commit: str
-
-
-@dataclass(frozen=True)
-class PaneOpened:
-    """The agent's program was started in a pane (or as a plain child: ``pane_id`` empty)."""
-
-    worker_id: str
-    pane_id: str
-    pid: int
-    pid_started: float
-    agent_session: str = ""
-    """The session id we chose for the agent, when it lets us choose."""
-
-
-@dataclass(frozen=True)
-class AgentReady:
-    """Our MCP server was asked for its tools with this worker's token."""
-
-    worker_id: str
-    client: str
-
-
-@dataclass(frozen=True)
-class AgentSeen:
-    """A hook, status file or transcript told what the agent does."""
-
-    worker_id: str
-    kind: AgentEventKind
-    source: str
-    """``hook``, ``status file``, ``transcript``, ``tool call``, ``screen``."""
-    detail: str = ""
-    agent_session: str = ""
-
-
-@dataclass(frozen=True)
-class PaneDied:
-    """The agent's program ended, or its pane is gone."""
-
-    worker_id: str
-    exit_status: int | None
-    last_screen: str
-
-
-@dataclass(frozen=True)
-class WorkerReported:
-    """A worker said how its task stands. *channel*: ``tool``, ``command``, ``flag``, ``sentinel``."""
-
-    worker_id: str
-    report: Report
-    summary: str
-    channel: str
-
-
-@dataclass(frozen=True)
-class SpawnFailed:
-    """A worker could not be started; nothing of it was left behind."""
-
-    worker_id: str
-    why: str
-
-
-@dataclass(frozen=True)
-class WorkerKilled:
-    """Somebody ended a worker. Its branch stays."""
-
-    worker_id: str
-    by: str
-
-
-@dataclass(frozen=True)
 class WorkCommitted:
     """What a worker had left uncommitted was committed to its branch."""
 
     worker_id: str
     commit: str
     files: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class ProgressNoted:
-    """A lead or worker left a short note on how it goes."""
-
-    worker_id: str
-    text: str
-
-
-@dataclass(frozen=True)
-class NoteWritten:
-    """A note that every agent of the session can read."""
-
-    note_id: str
-    author: str
-    text: str
-
-
-@dataclass(frozen=True)
-class TaskAdded:
-    """A task on the session's list."""
-
-    task_id: str
-    title: str
-    detail: str
-    criteria: str
-    after: tuple[str, ...]
-    """Ids of tasks that have to be done first."""
-    author: str
-
-
-@dataclass(frozen=True)
-class TaskClaimed:
-    """A worker took a task; the first claim counts."""
-
-    task_id: str
-    worker_id: str
-
-
-@dataclass(frozen=True)
-class TaskClosed:
-    """A task came to its end."""
-
-    task_id: str
-    report: Report
-
-
-@dataclass(frozen=True)
-class MessageQueued:
-    """A message to an agent. *urgent* ones wake an idle agent; the body is fetched by its tool."""
-
-    message_id: str
-    sender: str
-    receiver: str
-    body: str
-    question: bool = False
-
-
-@dataclass(frozen=True)
-class DoorbellRung:
-    """A short line is about to be typed into the agent's composer. *why* names the cause.
-
-    What proves it is the next ``AgentSeen`` of kind ``prompt_taken``.
-    """
-
-    worker_id: str
-    why: str
-
-
-@dataclass(frozen=True)
-class MessagesRead:
-    """The agent fetched these messages by its tool: the read receipt."""
-
-    worker_id: str
-    message_ids: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class EventsRead:
-    """The lead was given all events up to this sequence number."""
-
-    worker_id: str
-    up_to: int
 
 
 @dataclass(frozen=True)
@@ -281,24 +165,6 @@ class Landed:
 
     branch: str
     commit: str
-
-
-@dataclass(frozen=True)
-class WorkerStalled:
-    """A worker stopped without a report, and reminding it did not help; the lead has to look."""
-
-    worker_id: str
-    why: str
-
-
-@dataclass(frozen=True)
-class TokensCounted:
-    """Running totals of one agent, from its own transcript."""
-
-    worker_id: str
-    input_tokens: int
-    output_tokens: int
-    cached_tokens: int
 
 
 @dataclass(frozen=True)

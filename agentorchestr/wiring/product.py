@@ -13,6 +13,7 @@ from agentorchestr.wiring.reading import (
     read_session,
 )
 from agentorchestr.wiring.starting import start_session
+from agentorchestr.wiring.supervise import let_terminals_go, run_supervisor
 
 __all__ = [
     "attach_argv",
@@ -21,10 +22,12 @@ __all__ = [
     "find_session",
     "is_finished",
     "land_session",
+    "let_terminals_go",
     "list_sessions",
     "read_facts",
     "read_session",
     "run_manual_child",
+    "run_supervisor",
     "start_session",
     "stop_session",
     "supervisor_alive",

@@ -110,7 +110,7 @@ def _free_id(paths: Paths) -> str:
 def _open_supervisor(server: TmuxServer, session_id: str, paths: Paths, env: dict[str, str]) -> str:
     """Start the supervisor in its own window, to be started again by tmux when it dies."""
     run_folder = paths.session_run(session_id)
-    argv = (sys.executable, "-P", "-m", "agentorchestr.wiring.supervise", session_id)
+    argv = (sys.executable, "-P", "-m", "agentorchestr", "supervise", session_id)
     launch = {
         "argv": list(argv),
         "env": supervisor_environment(env, session_id),

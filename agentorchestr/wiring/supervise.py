@@ -1,4 +1,4 @@
-"""The supervisor's process: ``python -m agentorchestr.wiring.supervise SESSION_ID``, in its own window."""
+"""The supervisor's process: what ``agentorchestr supervise SESSION_ID`` runs, in a window of its own."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 from pathlib import Path
 
 from agentorchestr.agents.spec import AgentSpec
@@ -20,6 +19,7 @@ from agentorchestr.journal.store import Journal
 from agentorchestr.log import log_to_file
 from agentorchestr.model.setup import WorktreeSetup
 from agentorchestr.model.states import Outcome
+from agentorchestr.model.view import SessionView, tmux_session_name
 from agentorchestr.paths import Paths, ensure_private
 from agentorchestr.supervisor.book import Book
 from agentorchestr.supervisor.gear import Gear
@@ -39,26 +39,28 @@ LARGE_INDEX_BYTES = 400_000
 """About 4,000 files: from here on a checkout takes long enough to be made in advance."""
 
 
-def main() -> None:
-    """Run the supervisor of the session named on the command line."""
-    session_id = sys.argv[1]
-    paths = Paths.from_env(os.environ)
+def run_supervisor(session_id: str, paths: Paths) -> SessionView | None:
+    """Be the supervisor of *session_id* until it ends; None when a newer supervisor took it over."""
     log_to_file(paths.session(session_id) / "supervisor.log")
     # A closed terminal ends tmux clients, never the supervisor.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    sys.stdout.write(f"agentorchestr supervisor of session {session_id}. The team is in the next window.\n")
-    sys.stdout.flush()
     try:
-        asyncio.run(supervise(session_id, paths))
+        return asyncio.run(supervise(session_id, paths))
     except StaleGeneration:
         logger.info("a newer supervisor took over", extra={"session_id": session_id})
-    except OrchestrError as exc:
+        return None
+    except OrchestrError:
         logger.exception("the supervisor cannot run", extra={"session_id": session_id})
-        sys.stderr.write(f"agentorchestr: {exc}. {exc.hint}\n")
-        sys.exit(exc.exit_code)
+        raise
 
 
-async def supervise(session_id: str, paths: Paths) -> Outcome:
+def let_terminals_go(session_id: str, paths: Paths) -> None:
+    """Detach every terminal from the session, so that each goes back to the command that attached it."""
+    with contextlib.suppress(OrchestrError):
+        TmuxServer(paths.tmux_socket).detach_clients(tmux_session_name(session_id))
+
+
+async def supervise(session_id: str, paths: Paths) -> SessionView:
     """Take the session over and bring it to its end."""
     run_folder = ensure_private(paths.session_run(session_id))
     with Journal.take_over(paths.session(session_id)) as journal:
@@ -68,11 +70,10 @@ async def supervise(session_id: str, paths: Paths) -> Outcome:
         gear = build_gear(book, paths, repository, port=listener.getsockname()[1])
         pool = WorktreePool(repository, gear.worktrees / ".pool", size=pool_size(repository))
         session = Session(gear, pool)
-        outcome = await serve_until_ended(session, gear, listener, run_folder)
+        await serve_until_ended(session, gear, listener, run_folder)
     (run_folder / FINISHED_FILE).touch(mode=0o600)
     forget_secrets(run_folder)
-    say_end(gear, outcome)
-    return outcome
+    return gear.view
 
 
 def bind(port: int) -> socket.socket:
@@ -161,17 +162,3 @@ def forget_secrets(run_folder: Path) -> None:
             gateway.remove_folder(entry, inside=run_folder)
         elif entry.name != FINISHED_FILE:
             entry.unlink()
-
-
-def say_end(gear: Gear, outcome: Outcome) -> None:
-    """Leave the result in the supervisor's window, and let attached terminals go back to their command."""
-    view = gear.view
-    sys.stdout.write(f"\nagentorchestr session {view.session_id}: {outcome}\n{view.goal_summary}\n")
-    sys.stdout.write(f"branch: {view.integration_branch}\nagentorchestr status {view.session_id}\n")
-    sys.stdout.flush()
-    with contextlib.suppress(OrchestrError):
-        gear.tmux.detach_clients(gear.tmux_session)
-
-
-if __name__ == "__main__":
-    main()
