@@ -51,10 +51,10 @@ def remove_worktree(
     Raises ``WorkAtRisk``, with the tree left as it is, when something cannot be saved: unreadable,
     over the size limit, still being written, or not a worktree of this repository any more.
     """
-    if not path.exists() and not path.is_symlink():
-        return _remove_record(repo, path, session_id=session_id, worker_id=worker_id)
-    _refuse_the_persons(repo, path)
     try:
+        if not path.exists() and not path.is_symlink():
+            return _remove_record(repo, path, session_id=session_id, worker_id=worker_id)
+        _refuse_the_persons(repo, path)
         ref = _save(repo, path, session_id=session_id, worker_id=worker_id, bulk_bytes=bulk_bytes)
         mend_record(repo, path)
     except WorkAtRisk:
@@ -113,11 +113,11 @@ def _remove(repo: Repository, path: Path) -> None:
     words = ("worktree", "remove", "--force", str(path))
     if run_git(repo.root, *words, timeout_s=CHECKOUT_S, accept=range(256)).code == 0:
         return
-    # Package caches make their folders read-only, and git gives up on those half way.
+    # Package caches make their folders read-only: git drops its record and leaves those behind.
     _make_writable(path)
     if path.exists():
         shutil.rmtree(path)
-    run_git(repo.root, *words)
+    run_git(repo.root, *words, accept=(0, 128))
 
 
 def _make_writable(path: Path) -> None:

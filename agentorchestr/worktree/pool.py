@@ -4,6 +4,7 @@ import contextlib
 import logging
 import threading
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 from agentorchestr.errors import GitError
@@ -11,7 +12,7 @@ from agentorchestr.worktree import gateway
 from agentorchestr.worktree.adding import add_unused
 from agentorchestr.worktree.git import CHECKOUT_S, run_git
 from agentorchestr.worktree.listing import admin_dir, mend_record
-from agentorchestr.worktree.repository import Repository, branch_tip
+from agentorchestr.worktree.repository import Repository, create_branch
 
 logger = logging.getLogger(__name__)
 
@@ -30,58 +31,99 @@ class WorktreePool:
         self._folder = folder
         self._size = size
         self._filling = threading.Lock()
+        self._claiming = threading.Lock()
 
     def fill(self, commit: str) -> None:
-        """Make ready trees of *commit* until there are enough; remove what a crash left half-made.
+        """Bring the ready trees to *commit* and make more until there are enough.
 
-        Slow: for a thread of its own. Trees at an older commit stay, since taking one is still faster.
+        Removes what a crash left half-made. Slow: for a thread of its own, also after each move of
+        the integration branch.
         """
         with self._filling:
             self._remove_broken()
+            for path in self.ready():
+                self._freshen(path, commit)
             for _ in range(self._size - len(self.ready())):
-                self._add(self._folder / uuid.uuid4().hex[:12], commit)
+                with self._noted(self._folder / uuid.uuid4().hex[:12]) as path:
+                    add_unused(self._repo, path, commit=commit)
+            for path in self.ready():
+                # git rereads every file that is as young as its index, once; better now than in a spawn.
+                run_git(path, "update-index", "-q", "--refresh", accept=range(256), timeout_s=CHECKOUT_S)
 
-    def _add(self, path: Path, commit: str) -> None:
+    @contextlib.contextmanager
+    def _noted(self, path: Path) -> Iterator[Path]:
+        """Keep a note beside *path* while it is worked on: it is not ready, and broken if we die."""
         self._folder.mkdir(parents=True, exist_ok=True)
         note = path.with_suffix(MAKING)
         note.touch()
-        add_unused(self._repo, path, commit=commit)
+        yield path
         note.unlink(missing_ok=True)
+
+    def _freshen(self, path: Path, commit: str) -> None:
+        if self._head(path) == commit:
+            return
+        with contextlib.ExitStack() as stack:
+            with self._claiming:
+                if not path.exists():
+                    return
+                stack.enter_context(self._noted(path))
+            self._update_files(path, commit)
+            run_git(path, "update-ref", "--no-deref", "HEAD", commit)
+
+    def _head(self, path: Path) -> str:
+        return (admin_dir(self._repo, path) / "HEAD").read_text(errors="replace").strip()
+
+    def _update_files(self, path: Path, commit: str) -> None:
+        head = self._head(path)
+        if head != commit:
+            # Unlike a checkout this looks only at files that differ between the two.
+            run_git(path, "read-tree", "-m", "-u", head, commit, timeout_s=CHECKOUT_S)
 
     def ready(self) -> tuple[Path, ...]:
         """The trees that can be taken now."""
-        return tuple(path for path in self._trees() if gateway.is_unused(self._repo, path))
+        trees = [path for path in self._entries() if path.suffix != MAKING]
+        return tuple(
+            path
+            for path in trees
+            if not path.with_suffix(MAKING).exists() and gateway.is_unused(self._repo, path)
+        )
 
     def take(self, path: Path, *, branch: str, commit: str) -> bool:
         """Turn a ready tree into the worktree at *path*, on the new branch *branch* at *commit*.
 
         False when none is ready, or the one at hand turned out to be unusable: then nothing of it is
-        left at *path*, and ``add_worktree`` is the way. Raises ``GitError`` when *path* or *branch* exists.
+        left, and ``add_worktree`` is the way. Raises ``GitError`` when *path* or *branch* exists.
         """
-        if path.exists() or path.is_symlink() or branch_tip(self._repo, branch) is not None:
-            raise GitError(f"cannot take a worktree: {path} or the branch {branch} exists")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for ready in self.ready():
-            # The rename is the claim: of several takers exactly one succeeds. "git worktree move"
-            # would refuse every tree that has a submodule entry, filled or not.
-            with contextlib.suppress(FileNotFoundError):
-                ready.rename(path)
-                return self._give_out(path, branch=branch, commit=commit)
-        return False
-
-    def _give_out(self, path: Path, *, branch: str, commit: str) -> bool:
+        if path.exists() or path.is_symlink():
+            raise GitError(f"cannot take a worktree: {path} exists")
+        if not self._claim(path):
+            return False
+        made = False
         try:
+            create_branch(self._repo, branch, commit)
+            made = True
             mend_record(self._repo, path)
-            # Without a start point git does not even read the index.
-            head = (admin_dir(self._repo, path) / "HEAD").read_text(errors="replace").strip()
-            start = () if head == commit else (commit,)
-            run_git(path, "checkout", "-q", "--no-track", "-b", branch, *start, timeout_s=CHECKOUT_S)
+            self._update_files(path, commit)
+            run_git(path, "symbolic-ref", "-m", "agentorchestr: taken", "HEAD", f"refs/heads/{branch}")
             gateway.give_out(self._repo, path)
         except (GitError, OSError):
+            gateway.undo_add(self._repo, path, branch=branch if made else "", commit=commit)
+            if not made:
+                raise
             logger.warning("pooled worktree was not usable", extra={"branch": branch}, exc_info=True)
-            gateway.undo_add(self._repo, path, branch=branch, commit=commit)
             return False
         return True
+
+    def _claim(self, path: Path) -> bool:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._claiming:
+            for ready in self.ready():
+                # The rename is the claim: of several takers exactly one succeeds. "git worktree move"
+                # would refuse every tree that has a submodule entry, filled or not.
+                with contextlib.suppress(FileNotFoundError):
+                    ready.rename(path)
+                    return True
+        return False
 
     def drain(self) -> None:
         """Remove every tree that was not taken, and the folder."""
@@ -95,12 +137,8 @@ class WorktreePool:
 
     def _remove_broken(self) -> None:
         for note in self._folder.glob(f"*{MAKING}"):
-            path = note.with_suffix("")
-            if not gateway.is_unused(self._repo, path):
-                gateway.undo_add(self._repo, path, branch="", commit="")
+            gateway.undo_add(self._repo, note.with_suffix(""), branch="", commit="")
             note.unlink(missing_ok=True)
 
-    def _trees(self) -> list[Path]:
-        if not self._folder.is_dir():
-            return []
-        return sorted(path for path in self._folder.iterdir() if path.suffix != MAKING)
+    def _entries(self) -> list[Path]:
+        return sorted(self._folder.iterdir()) if self._folder.is_dir() else []

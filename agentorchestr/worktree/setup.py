@@ -119,7 +119,9 @@ def propose_setup(repo: Repository) -> WorktreeSetup:
     if not there:
         return WorktreeSetup()
     listing = b"".join(os.fsencode(name) + b"\0" for name in there)
-    answer = run_git(repo.root, "check-ignore", "-z", "--stdin", stdin=listing, accept=(0, 1))
+    # check-ignore, alone among git's commands, refuses to take paths literally.
+    plain = {"GIT_LITERAL_PATHSPECS": "0"}
+    answer = run_git(repo.root, "check-ignore", "-z", "--stdin", stdin=listing, accept=(0, 1), env=plain)
     ignored = {record.decode() for record in answer.records}
     return WorktreeSetup(
         copy=tuple(name for name in USUALLY_COPIED if name in ignored),

@@ -1,0 +1,171 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agentorchestr.errors import RefMoved, UsageError, WorkAtRisk
+from agentorchestr.worktree.committing import commit_all
+from agentorchestr.worktree.landing import LandResult, land, merge_for_landing
+from agentorchestr.worktree.repository import Repository, branch_tip, read_commit
+from tests.conftest import git
+
+
+@pytest.fixture
+def tip(tree: Path) -> str:
+    """A verified tip that changes README.md and adds local.cfg and new/file."""
+    (tree / "README.md").write_text("landed\n")
+    (tree / "local.cfg").write_text("landed\n")
+    (tree / "new").mkdir()
+    (tree / "new/file").write_text("landed\n")
+    done = commit_all(tree, message="work")
+    assert done is not None
+    return done[0]
+
+
+Land = Callable[[], LandResult]
+
+
+@pytest.fixture
+def landing(found: Repository, tip: str, start: str) -> Land:
+    return lambda: land(found, integration_tip=tip, base_branch="main", base_commit=start)
+
+
+def refused(landing: Land, found: Repository, start: str, match: str) -> WorkAtRisk:
+    before = git(found.root, "status", "--porcelain", "--ignored")
+    with pytest.raises(WorkAtRisk, match=match) as caught:
+        landing()
+    assert branch_tip(found, "main") == start
+    assert git(found.root, "status", "--porcelain", "--ignored") == before
+    return caught.value
+
+
+def test_the_persons_branch_and_tree_move_forward_and_other_dirty_files_stay(
+    found: Repository, landing: Land, tip: str
+) -> None:
+    (found.root / "src/app.py").write_text("VALUE = 'mine'\n")
+    (found.root / "untracked").write_text("mine")
+    result = landing()
+    assert (result.branch, result.commit, result.moved) == ("main", tip, True)
+    assert branch_tip(found, "main") == tip
+    assert (found.root / "README.md").read_text() == "landed\n"
+    assert (found.root / "src/app.py").read_text() == "VALUE = 'mine'\n"
+    assert git(found.root, "status", "--porcelain") == "M src/app.py\n?? untracked"
+
+
+def test_landing_twice_moves_nothing(landing: Land) -> None:
+    assert landing().moved
+    assert not landing().moved
+
+
+def test_a_dirty_file_of_the_change_is_not_overwritten(found: Repository, landing: Land, start: str) -> None:
+    (found.root / "README.md").write_text("mine\n")
+    error = refused(landing, found, start, r"README\.md")
+    assert (found.root / "README.md").read_text() == "mine\n"
+    assert "merge --ff-only" in error.hint
+
+
+def test_a_staged_file_of_the_change_is_not_overwritten(found: Repository, landing: Land, start: str) -> None:
+    (found.root / "README.md").write_text("mine\n")
+    git(found.root, "add", "README.md")
+    refused(landing, found, start, r"README\.md")
+
+
+def test_an_untracked_file_is_not_overwritten(found: Repository, landing: Land, start: str) -> None:
+    (found.root / "local.cfg").write_text("mine\n")
+    refused(landing, found, start, r"local\.cfg")
+
+
+def test_an_ignored_file_is_not_overwritten(found: Repository, landing: Land, start: str) -> None:
+    (found.git_dir / "info").mkdir(exist_ok=True)
+    (found.git_dir / "info/exclude").write_text("local.cfg\n")
+    (found.root / "local.cfg").write_text("mine\n")
+    refused(landing, found, start, r"local\.cfg")
+    assert (found.root / "local.cfg").read_text() == "mine\n"
+
+
+def test_an_ignored_file_in_the_place_of_a_folder_is_not_overwritten(
+    found: Repository, landing: Land, start: str
+) -> None:
+    (found.git_dir / "info").mkdir(exist_ok=True)
+    (found.git_dir / "info/exclude").write_text("/new\n")
+    (found.root / "new").write_text("mine\n")
+    refused(landing, found, start, "new")
+    assert (found.root / "new").read_text() == "mine\n"
+
+
+def test_a_file_that_git_was_told_not_to_watch_is_not_overwritten(
+    found: Repository, landing: Land, start: str
+) -> None:
+    git(found.root, "update-index", "--assume-unchanged", "README.md")
+    (found.root / "README.md").write_text("mine\n")
+    refused(landing, found, start, r"README\.md")
+    assert (found.root / "README.md").read_text() == "mine\n"
+
+
+def test_a_branch_that_is_not_checked_out_moves_by_itself(found: Repository, landing: Land, tip: str) -> None:
+    git(found.root, "checkout", "-q", "-b", "elsewhere")
+    (found.root / "README.md").write_text("mine\n")
+    assert landing().moved
+    assert branch_tip(found, "main") == tip
+    assert (found.root / "README.md").read_text() == "mine\n"
+
+
+def test_a_branch_checked_out_in_another_worktree_lands_there(
+    found: Repository, landing: Land, tmp_path: Path
+) -> None:
+    git(found.root, "checkout", "-q", "-b", "elsewhere")
+    git(found.root, "worktree", "add", "-q", str(tmp_path / "linked"), "main")
+    assert landing().moved
+    assert (tmp_path / "linked/README.md").read_text() == "landed\n"
+    assert (found.root / "README.md").read_text() == "a sample\n"
+
+
+def test_a_detached_base_gets_the_command_instead(found: Repository, tip: str, start: str) -> None:
+    with pytest.raises(UsageError, match="detached HEAD") as caught:
+        land(found, integration_tip=tip, base_branch="", base_commit=start)
+    assert f"switch -c NEW_BRANCH {tip[:12]}" in caught.value.hint
+
+
+def test_a_branch_that_is_gone_gets_the_command_instead(found: Repository, landing: Land) -> None:
+    git(found.root, "checkout", "-q", "-b", "elsewhere")
+    git(found.root, "branch", "-D", "main")
+    with pytest.raises(UsageError, match="is gone"):
+        landing()
+
+
+def test_a_branch_that_is_being_rebased_is_left_alone(found: Repository, landing: Land, start: str) -> None:
+    git(found.root, "commit", "-q", "--allow-empty", "-m", "mine")
+    with pytest.raises(Exception, match="rebase"):
+        git(found.root, "rebase", "-q", "--exec", "false", "HEAD~1")
+    git(found.root, "update-ref", "refs/heads/main", start)
+    refused(landing, found, start, "being rebased")
+
+
+def test_a_base_that_moved_is_merged_for_verification_and_then_landed(
+    found: Repository, landing: Land, tip: str
+) -> None:
+    (found.root / "src/app.py").write_text("VALUE = 'moved'\n")
+    git(found.root, "commit", "-qam", "meanwhile")
+    moved = read_commit(found, "main")
+    with pytest.raises(RefMoved, match="commits of its own"):
+        landing()
+    merged = merge_for_landing(found, integration_tip=tip, base_branch="main", message="land")
+    assert branch_tip(found, "main") == moved
+    assert git(found.root, "log", "-1", "--format=%P", merged) == f"{moved} {tip}"
+    land(found, integration_tip=merged, base_branch="main", base_commit=moved)
+    assert (found.root / "README.md").read_text() == "landed\n"
+    assert (found.root / "src/app.py").read_text() == "VALUE = 'moved'\n"
+
+
+def test_a_base_that_moved_and_conflicts_names_the_files(found: Repository, tip: str) -> None:
+    (found.root / "README.md").write_text("meanwhile\n")
+    git(found.root, "commit", "-qam", "meanwhile")
+    moved = read_commit(found, "main")
+    with pytest.raises(WorkAtRisk, match=r"README\.md \(content\)"):
+        merge_for_landing(found, integration_tip=tip, base_branch="main", message="land")
+    assert branch_tip(found, "main") == moved
+    assert git(found.root, "status", "--porcelain") == ""
+
+
+def test_a_base_that_did_not_move_needs_no_merge(found: Repository, tip: str, start: str) -> None:
+    assert merge_for_landing(found, integration_tip=tip, base_branch="main", message="land") == tip
