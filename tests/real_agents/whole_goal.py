@@ -83,10 +83,15 @@ def _next_act(conversation: Conversation, events: list[dict[str, object]]) -> An
 
 
 def lead_events(conversation: Conversation) -> Iterator[dict[str, object]]:
-    """All events the waits returned, oldest first."""
-    for result in conversation.of("mcp:wait_for_any"):
-        found = result.json().get("events")
+    """All that the lead was told, oldest first: by its waits, and by the replies to its own orders."""
+    for result in conversation.results:
+        told = result.json()
+        found = told.get("events")
         yield from (event for event in found if isinstance(event, dict)) if isinstance(found, list) else ()
+        if result.tool == "mcp:merge_worker" and told.get("result", "running") != "running":
+            yield {"kind": "merge", **told}
+        if result.tool == "mcp:verify" and told.get("outcome", "running") != "running":
+            yield {"kind": "verify", **told}
 
 
 def _merges_due(conversation: Conversation, events: list[dict[str, object]]) -> Iterator[str]:

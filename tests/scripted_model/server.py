@@ -18,6 +18,7 @@ APIS: Mapping[str, ModuleType] = {
     "/v1/responses": responses_api,
     "/v1/chat/completions": chat_api,
 }
+LINE_CHARS = 200
 MODELS = ("claude-sonnet-5", "claude-opus-5-5", "claude-haiku-5", "gpt-5.4")
 
 
@@ -38,7 +39,9 @@ class Record:
         """One line for a person who watches."""
         answer = self.answer
         said = ", ".join(c.tool for c in answer.calls) or answer.text[:60] if answer else ""
-        return f"{self.method} {self.path} {self.status} {self.part}: {said}"
+        last = self.conversation.last if self.conversation else None
+        heard = " ".join(last.text.split())[:LINE_CHARS] if last else ""
+        return f"{self.method} {self.path} {self.status} {self.part} heard [{heard}] and said [{said}]"
 
 
 class ScriptedModel:
