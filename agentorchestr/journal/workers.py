@@ -68,7 +68,9 @@ def reduce_worker(worker: WorkerView, fact: f.Fact) -> WorkerView:
         case f.MessageQueued():
             # New work: what it said of the old is no longer the answer, unless nobody is there to do it.
             fresh = replace(worker, bells=0, stalled=False)
-            return replace(fresh, report=None) if worker.alive and not worker.is_lead else fresh
+            if worker.report is None or worker.is_lead or not worker.alive:
+                return fresh
+            return replace(fresh, report=None, rounds=worker.rounds + 1)
         case f.DoorbellRung(why=why):
             bells = worker.bells + 1 if why == worker.bell_why else 1
             return replace(worker, bells=bells, bell_why=why, bell_turns=worker.turns)

@@ -49,6 +49,8 @@ class WorkerView:
     asks: str = ""
     """What it waits for a person to decide; empty when it does not."""
     report: Report | None = None
+    rounds: int = 0
+    """How often it was given new work after its first task."""
     summary: str = ""
     last_note: str = ""
     turn_error: str = ""
@@ -69,6 +71,11 @@ class WorkerView:
     stalled: bool = False
     """It stopped without a report and reminders did not help."""
     tokens: Tokens = Tokens()
+
+    @property
+    def report_nonce(self) -> str:
+        """What a report by flag or screen line must carry: another for each round, so none counts twice."""
+        return f"{self.nonce}-{self.rounds}" if self.rounds else self.nonce
 
     @property
     def is_lead(self) -> bool:

@@ -32,7 +32,7 @@ def read_flag(worker: WorkerView) -> WorkerReported | None:
     first, _, rest = text.partition("\n")
     word, _, nonce = first.strip().partition(" ")
     report = WORDS.get(word.lower())
-    if report is None or nonce.strip() != worker.nonce:
+    if report is None or nonce.strip() != worker.report_nonce:
         return None
     path.unlink(missing_ok=True)
     return WorkerReported(worker.worker_id, report, rest.strip()[:SUMMARY_CHARS], "flag")
@@ -44,7 +44,7 @@ def read_sentinel(worker: WorkerView, screen: str) -> WorkerReported | None:
     Decoration before the word is fine; the brief on the screen shows the two halves apart.
     """
     for word, nonce, rest in reversed(SENTINEL.findall(screen)):
-        if nonce.strip("<>.,") == worker.nonce:
+        if nonce.strip("<>.,") == worker.report_nonce:
             return WorkerReported(
                 worker.worker_id, WORDS[word.lower()], rest.strip()[:SUMMARY_CHARS], "sentinel"
             )

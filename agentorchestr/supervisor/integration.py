@@ -1,8 +1,9 @@
 """The merge queue: one worker after another, checked on the merged tree, moved by compare-and-swap."""
 
+import asyncio
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from agentorchestr.errors import OrchestrError, RefMoved
@@ -10,14 +11,21 @@ from agentorchestr.model import facts as f
 from agentorchestr.model.states import CheckOutcome, MergeResult
 from agentorchestr.model.verdict import Conflict, MergeAttempt, Verdict
 from agentorchestr.model.view import SessionView, WorkerView
-from agentorchestr.process import offload
+from agentorchestr.process import MARK_VARIABLE, offload
 from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.told import told_after_merge
 from agentorchestr.verify.altered import altered_tests
 from agentorchestr.verify.outcome import outcome_of
 from agentorchestr.verify.run import run_checks
 from agentorchestr.worktree.committing import changed_files, commit_all
-from agentorchestr.worktree.merging import ComputedMerge, commit_tree, compute_merge, move_branch, tree_of
+from agentorchestr.worktree.merging import (
+    ComputedMerge,
+    commit_tree,
+    compute_merge,
+    fast_forward,
+    move_branch,
+    tree_of,
+)
 from agentorchestr.worktree.repository import branch_tip
 from agentorchestr.worktree.setup import apply_setup
 from agentorchestr.worktree.worktrees import scratch_worktree
@@ -34,6 +42,7 @@ class Integration:
 
     def __init__(self, gear: Gear) -> None:
         self._gear = gear
+        self._own_checks: dict[str, asyncio.Task[Verdict]] = {}
 
     async def ask_merge(self, worker_id: str, *, allow_test_changes: bool) -> str:
         """Queue a merge; the same worker's open one is returned instead of a second."""
@@ -111,10 +120,17 @@ class Integration:
                 asked, MergeResult.ERROR, files=computed.files, verdict=verdict, why=verdict.problem
             )
         await offload(move_branch, gear.repository, gear.view.integration_branch, new=commit, expected=ours)
+        await self._show_lead(commit)
         why = "" if verdict.green else "merged; the project has no checks, so nothing was verified"
         return _attempt(
             asked, MergeResult.MERGED, commit=commit, files=computed.files, verdict=verdict, why=why
         )
+
+    async def _show_lead(self, commit: str) -> None:
+        """Bring the lead's worktree to the new tip, so that it reads what was merged."""
+        lead = self._gear.view.lead
+        if lead is not None and lead.start_commit:
+            await offload(fast_forward, Path(lead.worktree), commit)
 
     async def _refuse(
         self, asked: f.MergeAsked, worker: WorkerView, computed: ComputedMerge, *, ours: str, theirs: str
@@ -170,21 +186,40 @@ class Integration:
             runs = run_checks(
                 commands,
                 cwd=gear.place_in(folder),
-                env={**gear.environment, **done.env},
+                env=self._check_environment(done.env),
                 timeout_s=CHECK_LIMIT_S,
             )
         took = gear.clock.monotonic() - started
         return Verdict(verdict_id, commit, tree, outcome_of(runs), runs, took, gear.clock.now())
 
-    async def run_checks_in(self, folder: Path) -> Verdict:
-        """Run the checks in a worker's own worktree, as it stands: help for the worker, never a proof."""
+    def _check_environment(self, extra: Mapping[str, str]) -> dict[str, str]:
+        # Marked as the session's, so that its end is the end of a check that hangs.
+        mark = f"{self._gear.session_id}:checks"
+        return {**self._gear.environment, **extra, MARK_VARIABLE: mark}
+
+    async def own_checks(self, worker: WorkerView, *, wait_s: float) -> Verdict | None:
+        """Run the checks in a worker's own worktree: help for the worker, never a proof.
+
+        None when they take longer than *wait_s*; they go on, and the next call returns their answer.
+        """
+        task = self._own_checks.get(worker.worker_id)
+        if task is None:
+            task = asyncio.create_task(self._run_in(Path(worker.worktree)))
+            self._own_checks[worker.worker_id] = task
+        ended, _ = await asyncio.wait({task}, timeout=wait_s)
+        if not ended:
+            return None
+        self._own_checks.pop(worker.worker_id, None)
+        return task.result()
+
+    async def _run_in(self, folder: Path) -> Verdict:
         commands = self._gear.created.checks
         started = self._gear.clock.monotonic()
         runs = await offload(
             run_checks,
             commands,
             cwd=self._gear.place_in(folder),
-            env=self._gear.environment,
+            env=self._check_environment({}),
             timeout_s=CHECK_LIMIT_S,
         )
         outcome = outcome_of(runs) if commands else CheckOutcome.NO_CHECKS

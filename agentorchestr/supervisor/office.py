@@ -67,7 +67,12 @@ class Office:
     def worker(self, principal: Principal) -> WorkerDesk:
         """The verbs of one worker."""
         self._check(principal, PrincipalKind.WORKER)
-        return WorkerDesk(self._gear, principal.worker_id, integration=self._integration)
+        return WorkerDesk(
+            self._gear,
+            principal.worker_id,
+            integration=self._integration,
+            wait_limit_s=principal.wait_limit_s,
+        )
 
     def _check(self, principal: Principal, kind: PrincipalKind) -> None:
         if principal.kind is not kind:

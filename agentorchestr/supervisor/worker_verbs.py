@@ -1,7 +1,6 @@
 """A worker's tools, bound to the worker whose token called."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from agentorchestr.errors import ToolRefused
 from agentorchestr.model import facts as f
@@ -18,11 +17,12 @@ from agentorchestr.supervisor.replies import notes_reply, task_line, verdict_lin
 class WorkerDesk:
     """All of a worker's tools."""
 
-    def __init__(self, gear: Gear, worker_id: str, *, integration: Integration) -> None:
+    def __init__(self, gear: Gear, worker_id: str, *, integration: Integration, wait_limit_s: float) -> None:
         self._gear = gear
         self._book = gear.book
         self._worker_id = worker_id
         self._integration = integration
+        self._wait_limit_s = wait_limit_s
 
     @property
     def _me(self) -> WorkerView:
@@ -44,6 +44,7 @@ class WorkerDesk:
             "file_scope": list(me.file_scope),
             "branch": me.branch,
             "worktree": me.worktree,
+            "nonce": me.report_nonce,
             "integration_branch": view.integration_branch,
             "base_branch": view.created.base_branch,
             "checks": [command.shown for command in view.created.checks],
@@ -110,7 +111,9 @@ class WorkerDesk:
 
     async def run_checks(self) -> Reply:
         """Run the project's checks in the worker's own worktree: help, never the proof."""
-        verdict = await self._integration.run_checks_in(Path(self._me.worktree))
+        verdict = await self._integration.own_checks(self._me, wait_s=self._wait_limit_s)
+        if verdict is None:
+            return {"outcome": "running", "next": "call run_checks again for the answer"}
         return verdict_line(verdict)
 
     async def write_note(self, text: str) -> Reply:

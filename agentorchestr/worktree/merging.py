@@ -141,6 +141,12 @@ def move_branch(repo: Repository, branch: str, *, new: str, expected: str) -> No
         _follow(repo, branch, old=expected, new=new)
 
 
+def fast_forward(worktree: Path, commit: str) -> bool:
+    """Move what *worktree* has checked out forward to *commit*; False when that would lose anything."""
+    words = ("merge", "--ff-only", "--quiet", commit)
+    return run_git(worktree, *words, timeout_s=CHECKOUT_S, accept=range(256)).code == 0
+
+
 def _follow(repo: Repository, branch: str, *, old: str, new: str) -> None:
     """Bring worktrees of *branch* along, as a fast-forward would: local changes make git refuse."""
     for row in list_worktrees(repo):

@@ -86,5 +86,5 @@ def test_practice_shows_what_it_does(catalogue: Specs) -> None:
         classify(spec, ["> old prompt", "● said", "⠋ working 3s · Esc interrupts", "> "]) is ScreenState.BUSY
     )
     assert classify(spec, ["x", "waiting for permission: run it?", "? "]) is ScreenState.ASKS
-    assert classify(spec, ["● said", "type a message", "> "]) is ScreenState.READY
+    assert classify(spec, ["● said", "ready · Enter sends · Esc interrupts", "> "]) is ScreenState.READY
     assert composer_text(spec, ["> an old prompt", "", "> typed"]) == "typed"
