@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +24,23 @@ from agentorchestr.model.view import SessionView
 from agentorchestr.paths import Paths
 from agentorchestr.wiring import product
 
-LIMIT_S = 15.0
+LIMIT_S = 30.0
 QUIET_S = 1.0
-READ_EVENTS = '[{ do = "call", tool = "wait_for_any", args = { timeout_s = 0 } }],'
-SCENARIO = f"""
+READ_EVENTS = '[{ do = "call", tool = "wait_for_any", args = { timeout_s = 0.1 } }],'
+LEADS = {"idle": READ_EVENTS * 100, "in a turn": '[{ do = "hang" }],'}
+"""What the lead's own agent does: read its events whenever it is woken, or never end its first turn."""
+SCENARIO = """
 [[lead]]
 match = "."
-turns = [{READ_EVENTS * 100}]
+turns = [LEAD]
 
 [[worker]]
 match = "redraw"
-turns = [[{{ do = "busy", seconds = 3600 }}]]
+turns = [[{ do = "busy", seconds = 3600 }]]
 
 [[worker]]
 match = "."
-turns = [[{{ do = "end_turn" }}]]
+turns = [[{ do = "end_turn" }]]
 """
 IDENTITY = ("-c", "user.name=b", "-c", "user.email=b@example.invalid")
 
@@ -49,17 +52,21 @@ class Bench:
     paths: Paths
     session_id: str
     repository: Path
-    url: str
+
+    @cached_property
+    def client(self) -> httpx.Client:
+        """One for all calls: making one costs more than a call."""
+        return httpx.Client(timeout=LIMIT_S, trust_env=False)
+
+    @cached_property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.view.port}"
 
     def call(self, tool: str, *, caller: str = LEAD, **arguments: Any) -> dict[str, Any]:
         """Call a tool as *caller*, with the token that agent has."""
         token = (self.paths.session_run(self.session_id) / "agents" / caller / "token").read_text()
-        answer = httpx.post(
-            f"{self.url}/tools/{tool}",
-            json=arguments,
-            headers={"Authorization": f"Bearer {token.strip()}"},
-            timeout=LIMIT_S,
-        )
+        bearer = {"Authorization": f"Bearer {token.strip()}"}
+        answer = self.client.post(f"{self.url}/tools/{tool}", json=arguments, headers=bearer)
         answer.raise_for_status()
         return dict(answer.json())
 
@@ -119,32 +126,29 @@ def make_repository(folder: Path, *, files: int) -> Path:
 
 
 @contextmanager
-def bench_session(*, files: int = 20, max_workers: int = 32) -> Iterator[Bench]:
-    """Start a session, give it, and take everything of it away again."""
+def bench_session(*, files: int = 20, lead: str = "idle") -> Iterator[Bench]:
+    """Start a session, give it, and take everything of it away again. *lead* is one of ``LEADS``."""
     root = Path(tempfile.mkdtemp(prefix="ao-"))
-    env = _environment(root)
+    env = _environment(root, SCENARIO.replace("LEAD", LEADS[lead]))
     paths = Paths.from_env(env)
     repository = make_repository(root / "repo", files=files)
     session_id = ""
     try:
-        session_id = product.start_session(_request(repository, env, max_workers), paths)
-        found = product.control_endpoint(paths, session_id)
-        if found is None:
-            raise TimeoutError("the supervisor did not come up")
-        bench = Bench(paths, session_id, repository, found[0])
-        bench.until(lambda view: LEAD in view.workers, "lead asked for")
-        bench.until_idle([LEAD])
+        session_id = product.start_session(_request(repository, env), paths)
+        bench = Bench(paths, session_id, repository)
+        bench.until(lambda view: view.port > 0 and LEAD in view.workers, "the supervisor and its lead")
+        bench.until(lambda view: view.workers[LEAD].prompt_taken, "the lead's first turn")
         yield bench
     finally:
         _end(paths, session_id)
         shutil.rmtree(root, ignore_errors=True)
 
 
-def _environment(root: Path) -> dict[str, str]:
+def _environment(root: Path, text: str) -> dict[str, str]:
     home = root / "home"
     home.mkdir()
     scenario = root / "scenario.toml"
-    scenario.write_text(SCENARIO)
+    scenario.write_text(text)
     return {
         "HOME": str(home),
         "PATH": os.environ["PATH"],
@@ -155,13 +159,13 @@ def _environment(root: Path) -> dict[str, str]:
     }
 
 
-def _request(repository: Path, env: dict[str, str], max_workers: int) -> SessionRequest:
+def _request(repository: Path, env: dict[str, str]) -> SessionRequest:
     return SessionRequest(
         goal="be measured",
         project=repository,
         lead_agent="practice",
         worker_agents=("practice",),
-        max_workers=max_workers,
+        max_workers=32,
         checks=(CheckCommand(("true",), source="--checks", shown="true"),),
         environment=env,
     )

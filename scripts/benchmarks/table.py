@@ -3,6 +3,7 @@
 import argparse
 import os
 import platform
+import signal
 import subprocess
 import sys
 
@@ -15,6 +16,8 @@ COLUMNS = (44, 12, 12, 8)
 
 def main() -> int:
     chosen = _chosen()
+    # So that a session under measurement is taken away when the run is ended from outside, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     print(_machine())
     print(_row("figure", "measured", "limit", "", "detail"))
     kept = True
