@@ -11,16 +11,12 @@ from agentorchestr.model.view import SessionView, WorkerView
 from agentorchestr.process import offload
 from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.integration import Integration
-from agentorchestr.supervisor.spawner import Spawner
 from agentorchestr.worktree import gateway
 from agentorchestr.worktree.landing import land
 from agentorchestr.worktree.pool import WorktreePool
 from agentorchestr.worktree.repository import branch_tip
 
 logger = logging.getLogger(__name__)
-
-REPLY_GRACE_S = 0.3
-"""Lets the tool call that ended the session get its answer before its agent is ended."""
 
 
 def ending(view: SessionView, *, now: float) -> f.GoalMarked | None:
@@ -33,10 +29,8 @@ def ending(view: SessionView, *, now: float) -> f.GoalMarked | None:
     return None
 
 
-async def finish(gear: Gear, *, spawner: Spawner, integration: Integration, pool: WorktreePool) -> None:
-    """Bring the session to its end, in an order that loses nothing. Safe to run again after a crash."""
-    await gear.clock.pause(REPLY_GRACE_S)
-    await spawner.end_all()
+async def finish(gear: Gear, *, integration: Integration, pool: WorktreePool) -> None:
+    """Bring a session whose agents have ended to its end, losing nothing. Safe to run again."""
     for worker in tuple(gear.view.workers.values()):
         await _save(gear, worker, integration)
     await offload(pool.drain)

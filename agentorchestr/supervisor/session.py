@@ -30,6 +30,8 @@ Part = Callable[[], Coroutine[Any, Any, None]]
 
 LEAD_LIVES = 3
 """How often a lead is started before the session gives up."""
+REPLY_GRACE_S = 0.3
+"""Lets the tool call that ended the session get its answer before its agent is ended."""
 LEAD_TASK = "lead the session"
 
 
@@ -57,7 +59,10 @@ class Session:
         await self._announce()
         if self._gear.view.outcome is None:
             await self._live()
-            await finish(self._gear, spawner=self._spawner, integration=self._integration, pool=self._pool)
+            await self._gear.clock.pause(REPLY_GRACE_S)
+            await self._spawner.end_all()
+            await self._watcher.count_all_tokens()
+            await finish(self._gear, integration=self._integration, pool=self._pool)
         return self._gear.view.outcome or Outcome.CANCELLED
 
     async def _announce(self) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from agentorchestr.agents.screens import ScreenState, classify
 from agentorchestr.agents.signals import AgentSignal, read_hook, read_rollout, read_status_file
 from agentorchestr.agents.tokens import count_tokens
+from agentorchestr.agents.transcripts import find_transcript
 from agentorchestr.errors import PaneGone, TmuxError
 from agentorchestr.model import facts as f
 from agentorchestr.model.facts import Fact
@@ -81,15 +82,23 @@ class Watcher:
         await self._gear.book.decide(lambda view: [fact] if _is_news(view.workers[worker_id], signal) else [])
 
     async def _count_tokens(self, worker_id: str) -> None:
-        transcript = self._transcripts.get(worker_id)
+        worker = self._gear.view.workers[worker_id]
+        spec = self._gear.catalogue[worker.agent]
+        transcript = self._transcripts.get(worker_id) or await offload(
+            find_transcript, spec, agent_session=worker.agent_session, env=self._gear.environment
+        )
         if transcript is None:
             return
-        worker = self._gear.view.workers[worker_id]
-        tokens = await offload(count_tokens, self._gear.catalogue[worker.agent], transcript)
+        tokens = await offload(count_tokens, spec, transcript)
         if tokens.known and tokens != worker.tokens:
             await self._gear.book.record(
                 f.TokensCounted(worker_id, tokens.input, tokens.output, tokens.cached)
             )
+
+    async def count_all_tokens(self) -> None:
+        """Count once more at the end: a transcript is a moment behind the hook that tells of a turn's end."""
+        for worker_id in tuple(self._gear.view.workers):
+            await self._count_tokens(worker_id)
 
     async def _tick_for_ever(self) -> None:
         while True:
