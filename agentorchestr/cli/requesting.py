@@ -1,6 +1,7 @@
 """Build the request for a session from options, defaults and what is there."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import which
 
@@ -13,13 +14,16 @@ from agentorchestr.cli.product import Shell
 from agentorchestr.cli.render import Screen
 from agentorchestr.cli.trusting import require_trust
 from agentorchestr.cli.words import split_names
+from agentorchestr.config.project import PROJECT_CONFIG, load_project_config
 from agentorchestr.config.user import UserConfig, load_user_config
 from agentorchestr.context.roles import load_roles
 from agentorchestr.errors import MissingDependency, UsageError
 from agentorchestr.model.request import SessionRequest
+from agentorchestr.model.setup import WorktreeSetup
 from agentorchestr.model.verdict import CheckCommand
 from agentorchestr.verify.detect import checks_from_option, detect_checks
 from agentorchestr.worktree.repository import find_repository
+from agentorchestr.worktree.setup import propose_setup
 
 DEFAULT_ROLE = "implementer"
 
@@ -46,8 +50,11 @@ def build_request(shell: Shell, screen: Screen, options: Options) -> SessionRequ
     cheap = _check_cheap(shell, screen, options, user, catalogue)
     need_programs(shell, tmux=not options.manual)
     root = repository_root(cheap.project, git_init=options.git_init)
-    checks = find_checks(options, root)
-    require_trust(shell, screen, root=root, checks=checks, allow=options.trust)
+    checks = find_checks(options, root, cheap.project)
+    setup = find_setup(root)
+    require_trust(shell, screen, root=root, setup=setup, checks=checks, allow=options.trust)
+    if setup.empty:
+        propose(screen, root)
     team = _choose(shell, screen, options, cheap.wanted, catalogue)
     return SessionRequest(
         goal=cheap.goal,
@@ -63,6 +70,7 @@ def build_request(shell: Shell, screen: Screen, options: Options) -> SessionRequ
         land=options.land,
         manual=options.manual,
         role=cheap.role,
+        setup=setup,
         environment=dict(shell.env),
     )
 
@@ -139,15 +147,39 @@ def repository_root(project: Path, *, git_init: bool) -> Path:
         raise
 
 
-def find_checks(options: Options, root: Path) -> tuple[CheckCommand, ...]:
-    """Give the checks typed by the person, else those of the project.
+def find_setup(root: Path) -> WorktreeSetup:
+    """Give what the repository asks to be done in each worktree."""
+    table = load_project_config(root).worktree
+    commands = tuple(("sh", "-c", line) for line in table.setup)
+    return WorktreeSetup(copy=table.copies, link=table.links, commands=commands, ports=table.ports)
 
-    Raises ``UsageError`` for a blank ``--checks``.
+
+def propose(screen: Screen, root: Path) -> None:
+    """Say what workers will lack because git does not carry it, and what to write to change that."""
+    lacking = propose_setup(find_repository(root)) if (root / ".git").exists() else WorktreeSetup()
+    if lacking.empty:
+        return
+    names = ", ".join((*lacking.link, *lacking.copy))
+    screen.note(f"Workers start without {names}: git ignores them. To give them, write to {PROJECT_CONFIG}:")
+    screen.note("  [worktree]")
+    for key, values in (("link", lacking.link), ("copy", lacking.copy)):
+        if values:
+            screen.note(f"  {key} = {json.dumps(list(values))}")
+
+
+def find_checks(options: Options, root: Path, project: Path) -> tuple[CheckCommand, ...]:
+    """Give the checks typed by the person, else those of the project, else those of its repository.
+
+    Each runs where it was meant for: a typed one in the project's folder. Raises ``UsageError`` for a
+    blank ``--checks``.
     """
     typed = tuple(check for line in options.checks for check in checks_from_option(line))
     if len(typed) < len(options.checks):
         raise UsageError("--checks is blank", hint='agentorchestr --checks "make test" …')
-    return typed or detect_checks(root)
+    inner = project.resolve().relative_to(root.resolve()) if project != root else Path()
+    place = inner.as_posix() if inner.parts else ""
+    found = typed or (detect_checks(project) if place else ())
+    return tuple(replace(check, place=place) for check in found) or detect_checks(root)
 
 
 def _choose(shell: Shell, screen: Screen, options: Options, wanted: Wanted, catalogue: Catalogue) -> Team:

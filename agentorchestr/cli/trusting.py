@@ -6,36 +6,42 @@ from pathlib import Path
 from agentorchestr.cli.product import Shell
 from agentorchestr.cli.render import Screen
 from agentorchestr.cli.text import clean, count
-from agentorchestr.config.project import PROJECT_CONFIG, load_project_config
+from agentorchestr.config.project import PROJECT_CONFIG
 from agentorchestr.config.trust import TrustStore
 from agentorchestr.errors import NotTrusted
+from agentorchestr.model.setup import WorktreeSetup
 from agentorchestr.model.verdict import CheckCommand
 from agentorchestr.verify.detect import OPTION
 
 YES = frozenset({"y", "yes"})
 
 
-def repository_commands(root: Path, checks: Sequence[CheckCommand]) -> tuple[tuple[str, str], ...]:
-    """Give what would run from the repository at *root*, as (command, where it comes from).
+def repository_commands(setup: WorktreeSetup, checks: Sequence[CheckCommand]) -> tuple[tuple[str, str], ...]:
+    """Give what would run from the repository, as (command, where it comes from).
 
     The person's own ``--checks`` are not the repository's.
     """
-    setup = load_project_config(root).worktree.setup
     return (
-        *((line, f"{PROJECT_CONFIG}: set-up of each worktree") for line in setup),
+        *((argv[-1], f"{PROJECT_CONFIG}: set-up of each worktree") for argv in setup.commands),
         *((check.shown, check.source) for check in checks if check.source != OPTION),
     )
 
 
 def require_trust(
-    shell: Shell, screen: Screen, *, root: Path, checks: Sequence[CheckCommand], allow: bool
+    shell: Shell,
+    screen: Screen,
+    *,
+    root: Path,
+    setup: WorktreeSetup,
+    checks: Sequence[CheckCommand],
+    allow: bool,
 ) -> None:
     """Go on only when the person has allowed the repository at *root* to run its commands.
 
     Raises ``NotTrusted`` when they say no, or when nobody can be asked.
     """
     store = TrustStore(shell.paths.state / "trust.json")
-    shown = repository_commands(root, checks)
+    shown = repository_commands(setup, checks)
     commands = [command for command, _ in shown]
     if store.is_trusted(root, commands):
         return

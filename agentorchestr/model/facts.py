@@ -4,7 +4,7 @@ A fact's kind is its class name. Fields may be added with a default; none is eve
 since old journals hold them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agentorchestr.model.agent_facts import (
     AgentReady,
@@ -20,6 +20,7 @@ from agentorchestr.model.agent_facts import (
     WorkerStalled,
     WorktreeReady,
 )
+from agentorchestr.model.setup import WorktreeSetup
 from agentorchestr.model.states import Outcome
 from agentorchestr.model.team_facts import (
     DoorbellRung,
@@ -91,6 +92,8 @@ class SessionCreated:
     manual: bool
     role: str = "implementer"
     """The role of a manual session's only worker."""
+    setup: WorktreeSetup = field(default_factory=WorktreeSetup)
+    """What the person trusted to be done in each worktree; the file it came from is not read again."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agentorchestr.model.setup import WorktreeSetup
 from agentorchestr.model.verdict import CheckCommand
 
 
@@ -26,5 +27,7 @@ class SessionRequest:
     land: bool = False
     manual: bool = False
     role: str = "implementer"
+    setup: WorktreeSetup = field(default_factory=WorktreeSetup)
+    """What is done in each worktree, as the person trusted it."""
     environment: dict[str, str] = field(default_factory=dict)
     """The person's environment, for the agents; kept in a private file, never in the journal."""

@@ -17,6 +17,8 @@ class CheckCommand:
     source: str
     shown: str
     """The command as a person would type it."""
+    place: str = ""
+    """The folder it runs in, relative to the repository's top; empty: the top itself."""
 
 
 @dataclass(frozen=True)

@@ -185,7 +185,7 @@ class Integration:
             done = apply_setup(gear.repository, folder, gear.setup, gear.environment)
             runs = run_checks(
                 commands,
-                cwd=gear.place_in(folder),
+                cwd=folder,
                 env=self._check_environment(done.env),
                 timeout_s=CHECK_LIMIT_S,
             )
@@ -218,7 +218,7 @@ class Integration:
         runs = await offload(
             run_checks,
             commands,
-            cwd=self._gear.place_in(folder),
+            cwd=folder,
             env=self._check_environment({}),
             timeout_s=CHECK_LIMIT_S,
         )

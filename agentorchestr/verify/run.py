@@ -25,7 +25,7 @@ def run_checks(
     env: Mapping[str, str],
     timeout_s: float,
 ) -> tuple[CheckRun, ...]:
-    """Run all *commands* in *cwd*, one after another; a red one does not stop the rest.
+    """Run all *commands* in the tree at *cwd*, one after another; a red one does not stop the rest.
 
     *timeout_s* is for each. Whatever a command leaves running is ended. Nothing is raised for a command
     that cannot be run: its exit code is 127 then, and its tail says why.
@@ -34,6 +34,7 @@ def run_checks(
 
 
 def _run_one(command: CheckCommand, *, cwd: Path, env: Mapping[str, str], timeout_s: float) -> CheckRun:
+    cwd = cwd / command.place
     argv = _with_own_environment(command.argv, cwd)
     owner = env.get(MARK_VARIABLE, "checks:")
     try:

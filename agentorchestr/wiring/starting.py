@@ -97,6 +97,7 @@ def _created(
         land=request.land,
         manual=request.manual,
         role=request.role,
+        setup=request.setup,
     )
 
 

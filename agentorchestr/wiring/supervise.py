@@ -11,13 +11,11 @@ from pathlib import Path
 
 from agentorchestr.agents.spec import AgentSpec
 from agentorchestr.clock import SYSTEM_CLOCK
-from agentorchestr.config.project import ProjectConfig, load_project_config
 from agentorchestr.context.project_text import project_text
 from agentorchestr.context.roles import load_roles
 from agentorchestr.errors import OrchestrError, StaleGeneration
 from agentorchestr.journal.store import Journal
 from agentorchestr.log import log_to_file
-from agentorchestr.model.setup import WorktreeSetup
 from agentorchestr.model.states import Outcome
 from agentorchestr.model.view import SessionView, tmux_session_name
 from agentorchestr.paths import Paths, ensure_private
@@ -114,7 +112,6 @@ def build_gear(book: Book, paths: Paths, repository: Repository, *, port: int) -
     missing = [name for name in names if name not in found]
     if missing:
         raise OrchestrError(f"not installed any more: {', '.join(missing)}", hint="agentorchestr --detect")
-    settings = load_project_config(Path(created.project))
     specs: dict[str, AgentSpec] = catalogue(paths)
     return Gear(
         book=book,
@@ -126,18 +123,11 @@ def build_gear(book: Book, paths: Paths, repository: Repository, *, port: int) -
         roles=load_roles(),
         tmux=TmuxServer(paths.tmux_socket),
         tokens=TokenBook.load(paths.session(created.session_id), created.session_id),
-        setup=worktree_setup(settings),
+        setup=created.setup,
         environment=environment,
         project_text=project_text(Path(created.project)),
         port=port,
     )
-
-
-def worktree_setup(settings: ProjectConfig) -> WorktreeSetup:
-    """What the repository's settings ask for in each worktree; its lines are the person's to trust."""
-    table = settings.worktree
-    commands = tuple(("sh", "-c", line) for line in table.setup)
-    return WorktreeSetup(copy=table.copies, link=table.links, commands=commands, ports=table.ports)
 
 
 def person_environment(paths: Paths, session_id: str) -> dict[str, str]:

@@ -242,3 +242,30 @@ def path_without_tmux(folder: Path) -> Path:
         if found:
             (tools / name).symlink_to(found)
     return tools
+
+
+def test_what_git_does_not_carry_is_set_up_in_each_worktree_and_for_the_checks(
+    product: Product, repo: Path, scenario: Scenario
+) -> None:
+    (repo / ".agentorchestr").mkdir()
+    (repo / ".agentorchestr/config.toml").write_text(
+        'checks = ["test -f .env && test -d deps && test -f made-by-setup && test -n \\"$APP_PORT\\""]\n'
+        '[worktree]\ncopy = [".env"]\nlink = ["deps"]\nsetup = ["touch made-by-setup"]\nports = ["APP_PORT"]\n'
+    )
+    (repo / ".gitignore").write_text(".env\ndeps\nmade-by-setup\n")
+    git(repo, "add", "-A")
+    git(repo, "commit", "-q", "-m", "settings")
+    (repo / ".env").write_text("KEY=1\n")
+    (repo / "deps").mkdir()
+    words = ("--goal", "go", "--no-attach", "--trust", "--agents", "practice")
+    done = product.run(*words, cwd=repo, AGENTORCHESTR_PRACTICE_SCENARIO=scenario(tasks(2)))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "touch made-by-setup" in done.stdout + done.stderr, "the person was shown what runs"
+
+
+def test_a_repository_that_is_not_trusted_runs_nothing(product: Product, repo: Path) -> None:
+    words = ("--goal", "go", "--no-attach", "--agents", "practice", "--checks", CHECK)
+    done = product.run(*words, cwd=repo)
+    assert done.returncode == 1
+    assert "--trust" in done.stderr
+    assert product.sessions() == []

@@ -12,6 +12,7 @@ from agentorchestr.journal.encoding import KINDS, decode, encode
 from agentorchestr.journal.reducer import derive
 from agentorchestr.journal.store import Journal
 from agentorchestr.model import facts as f
+from agentorchestr.model.setup import WorktreeSetup
 from agentorchestr.model.states import AgentEventKind, CheckOutcome, MergeResult, Outcome, Report, WorkerState
 from agentorchestr.model.verdict import CheckCommand, CheckRun, Conflict, MergeAttempt, Verdict
 from agentorchestr.model.view import SessionView
@@ -82,6 +83,7 @@ def sample(hint: object, attempt: MergeAttempt) -> object:
         tuple[str, ...]: ("a", "b"),
         tuple[CheckCommand, ...]: CREATED.checks,
         int | None: None,
+        WorktreeSetup: WorktreeSetup(("a",), (), (("sh", "-c", "make"),), ("PORT",)),
     }
     return known[hint]
 
