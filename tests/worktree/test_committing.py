@@ -43,15 +43,18 @@ def test_ignored_and_our_own_files_are_not_committed(tree: Path) -> None:
 
 
 def test_a_folder_that_became_a_link_and_a_file_that_became_a_folder(tree: Path) -> None:
-    (tree / "src/app.py").unlink()
-    (tree / "src").rmdir()
-    (tree / "src").symlink_to(".")
+    (tree / "src").rename(tree / "real")
+    (tree / "src").symlink_to("real")
     (tree / "README.md").unlink()
     (tree / "README.md").mkdir()
     (tree / "README.md/inside").write_text("x")
     done = commit_all(tree, message="work")
     assert done is not None
-    assert set(git(tree, "ls-tree", "-r", "--name-only", "HEAD").split()) == {"README.md/inside", "src"}
+    assert set(git(tree, "ls-tree", "-r", "--name-only", "HEAD").split()) == {
+        "README.md/inside",
+        "real/app.py",
+        "src",
+    }
 
 
 def test_a_nested_repository_is_left_where_it_is(tree: Path) -> None:
@@ -141,4 +144,5 @@ def test_a_long_diff_says_that_it_was_cut(found: Repository, tree: Path, start: 
     assert cut.splitlines()[-1].startswith("[cut: ")
     assert "[cut" not in diff_text(found, start, tip)
     assert "b/new" not in diff_text(found, start, tip, paths=("small",))
+    assert diff_text(found, start, tip, paths=("*",)) == ""
     assert "2 files changed" in diff_text(found, start, tip, stat_only=True)

@@ -113,8 +113,11 @@ def test_a_branch_goes_only_when_all_of_it_was_merged(found: Repository, tree: P
     (tree / "new").write_text("x")
     commit_all(tree, message="work")
     name = "agentorchestr/s1/w1"
+    remove(tree)
     assert not gateway.delete_branch(found, name, merged_into="main")
+    assert branch_tip(found, name) is not None
     git(found.root, "merge", "-q", name)
+    git(found.root, "worktree", "add", "-q", str(tree), name)
     assert not gateway.delete_branch(found, name, merged_into="main")
     remove(tree)
     assert gateway.delete_branch(found, name, merged_into="main")

@@ -32,7 +32,17 @@ def test_what_is_there_is_not_overwritten(found: Repository, tree: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "name", ["../secret", "/etc/passwd", "out/secret", "out", "src/../../secret", "", ".git/config"]
+    "name",
+    [
+        "../secret",
+        "/etc/passwd",
+        "out/secret",
+        "out",
+        "src/../../secret",
+        "src/../README.md",
+        "",
+        ".git/config",
+    ],
 )
 @pytest.mark.parametrize("how", ["copy", "link"])
 def test_no_path_leads_out_of_the_repository(
