@@ -89,7 +89,7 @@ class _Reader:
                 self._changed(rest)
             elif kind == b"u":
                 self._unmerged(rest)
-            elif kind == b"?" and not rest.endswith(b"/"):
+            elif kind == b"?" and not rest.endswith(b"/") and not self._is_setup_link(rest):
                 self._add(rest)
             elif kind == b"!":
                 self._ignored(rest)
@@ -139,6 +139,9 @@ class _Reader:
             relative = os.fsencode(inner.relative_to(self.worktree))
             if not self._same_as_the_persons(relative):
                 self._add(relative, bulk=True)
+
+    def _is_setup_link(self, name: bytes) -> bool:
+        return (self.worktree / os.fsdecode(name)).is_symlink() and self._same_as_the_persons(name)
 
     def _same_as_the_persons(self, name: bytes) -> bool:
         """Whether the person's own tree holds the same bytes: a copied ``.env`` stays out of git."""

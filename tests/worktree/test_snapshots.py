@@ -3,9 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from agentorchestr.model.setup import WorktreeSetup
 from agentorchestr.worktree import gateway
 from agentorchestr.worktree.committing import commit_all
 from agentorchestr.worktree.repository import Repository, branch_tip, find_repository
+from agentorchestr.worktree.setup import apply_setup
 from agentorchestr.worktree.snapshots import list_snapshots
 from agentorchestr.worktree.worktrees import add_worktree, list_worktrees
 from tests.conftest import git, make_repo
@@ -213,3 +215,13 @@ def test_submodules_do_not_stop_the_removal_and_edits_in_them_are_saved(repo: Pa
     assert [bool(ref) for ref in refs] == [False, False, True, True]
     saved = git(repo, "ls-tree", "-r", "--name-only", str(refs[3]))
     assert ".agentorchestr-modules/sub/logs/HEAD" in saved.splitlines()
+
+
+def test_a_link_the_setup_made_is_no_work_and_its_target_stays(
+    found: Repository, tree: Path, remove: Remove
+) -> None:
+    (found.root / "node_modules").mkdir()
+    (found.root / "node_modules/x.js").write_text("x")
+    apply_setup(found, tree, WorktreeSetup(link=("node_modules",)), {})
+    assert remove(tree) is None
+    assert (found.root / "node_modules/x.js").read_text() == "x"
