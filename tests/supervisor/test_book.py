@@ -12,7 +12,9 @@ from agentorchestr.model.view import SessionView
 from agentorchestr.supervisor.book import Book
 
 pytestmark = pytest.mark.anyio
-FIRST = f.SessionCreated("s1", "goal", "/p", "/p", "main", "c0", "", ("a",), 2, (), 0.0, land=False, manual=True)
+FIRST = f.SessionCreated(
+    "s1", "goal", "/p", "/p", "main", "c0", "", ("a",), 2, (), 0.0, land=False, manual=True
+)
 
 
 @pytest.fixture
