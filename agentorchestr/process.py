@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from agentorchestr.clock import until
 from agentorchestr.errors import MissingDependency, OrchestrError
 
 P = ParamSpec("P")
@@ -231,22 +232,25 @@ def marked(mark_prefix: str) -> list[int]:
     return [pid for _, pid in sorted(found)]
 
 
+CLOCK_SLACK_S = 1.0
+"""A start time is told in ticks since boot: a corrected wall clock moves it by a little."""
+
+
 def end_marked(mark_prefix: str, *, grace_s: float = 2.0) -> list[int]:
     """End every process with this mark: SIGTERM, then after *grace_s* SIGKILL. Returns their pids."""
-    import psutil
-
     mine = {os.getpid(), os.getppid()}
-    victims = [psutil.Process(pid) for pid in _existing(marked(mark_prefix)) if pid not in mine]
-    for victim in victims:
-        with contextlib.suppress(psutil.Error):
-            victim.terminate()
-    _, alive = psutil.wait_procs(victims, timeout=grace_s)
-    for victim in alive:
-        with contextlib.suppress(psutil.Error):
-            victim.kill()
-    psutil.wait_procs(alive, timeout=grace_s)
-    return [victim.pid for victim in victims]
+    victims = {pid: start_time(pid) for pid in marked(mark_prefix) if pid not in mine}
+    living = {pid: started for pid, started in victims.items() if started is not None}
+    for sig in (signal.SIGTERM, signal.SIGKILL):
+        for pid in _still_there(living):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, sig)
+        if until(lambda: not _still_there(living), within_s=grace_s):
+            break
+    return list(living)
 
 
-def _existing(pids: Sequence[int]) -> list[int]:
-    return [pid for pid in pids if start_time(pid) is not None]
+def _still_there(living: Mapping[int, float]) -> list[int]:
+    """Which of these still run. A zombie has ended: tmux 3.3a leaves a dead pane's program one for good."""
+    found = [(pid, started, start_time(pid)) for pid, started in living.items()]
+    return [pid for pid, started, now in found if now is not None and abs(now - started) < CLOCK_SLACK_S]
