@@ -1,6 +1,5 @@
 """Bring the verified integration tip into the person's branch: only if nothing can be lost."""
 
-import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from agentorchestr.errors import GitError, RefMoved, UsageError, WorkAtRisk
 from agentorchestr.worktree.git import CHECKOUT_S, run_git, shown
 from agentorchestr.worktree.listing import WorktreeRow, list_worktrees
-from agentorchestr.worktree.merging import commit_tree, compute_merge, move_branch
+from agentorchestr.worktree.merging import commit_tree, compute_merge, in_the_way, move_branch
 from agentorchestr.worktree.repository import Repository, branch_tip, read_commit, read_dirty
 
 NAMES_SHOWN = 8
@@ -94,16 +93,9 @@ def _refuse_overlap(tree: Path, branch: str, *, current: str, tip: str) -> None:
     names = run_git(tree, "diff-tree", "-r", "--no-renames", "-z", "--name-only", current, tip).records
     dirty = {name for name, _ in read_dirty(tree)}
     flagged = _told_to_look_away(tree)
-    added = run_git(
-        tree, "diff-tree", "-r", "--no-renames", "-z", "--name-only", "--diff-filter=A", current, tip
-    )
-    in_the_way = {name for name in added.records if os.path.lexists(tree / os.fsdecode(name))}
-    met = {name for name in names if name in dirty or name in flagged or name in in_the_way}
-    met |= {
-        name
-        for name in dirty | in_the_way
-        if any(other.startswith(name.rstrip(b"/") + b"/") for other in names)
-    }
+    blocked = in_the_way(tree, current, tip)
+    met = blocked | {name for name in names if name in dirty or name in flagged}
+    met |= {name for name in dirty if any(other.startswith(name.rstrip(b"/") + b"/") for other in names)}
     if met:
         listed = ", ".join(shown(name) for name in sorted(met)[:NAMES_SHOWN])
         more = f" and {len(met) - NAMES_SHOWN} more" if len(met) > NAMES_SHOWN else ""

@@ -1,6 +1,7 @@
 """Compute merges without a checkout, make merge commits, and move branches by compare-and-swap."""
 
 import logging
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,14 +144,41 @@ def move_branch(repo: Repository, branch: str, *, new: str, expected: str) -> No
 
 def fast_forward(worktree: Path, commit: str) -> bool:
     """Move what *worktree* has checked out forward to *commit*; False when that would lose anything."""
-    words = ("merge", "--ff-only", "--quiet", commit)
+    # By default git overwrites ignored files here.
+    words = ("merge", "--ff-only", "--no-overwrite-ignore", "--no-autostash", "--quiet", commit)
     return run_git(worktree, *words, timeout_s=CHECKOUT_S, accept=range(256)).code == 0
+
+
+def in_the_way(tree: Path, old: str, new: str) -> set[bytes]:
+    """What lies in *tree*, untracked or ignored, where a step from *old* to *new* adds a file."""
+    names = set(
+        run_git(tree, "diff-tree", "-r", "--no-renames", "-z", "--name-only", old, new).records,
+    )
+    words = ("diff-tree", "-r", "--no-renames", "-z", "--name-only", "--diff-filter=A", old, new)
+    met = set()
+    for name in run_git(tree, *words).records:
+        parts = name.split(b"/")
+        for above in (b"/".join(parts[:count]) for count in range(1, len(parts))):
+            path = tree / os.fsdecode(above)
+            # A tracked file that makes room for the folder is part of the step itself.
+            if above not in names and (path.is_symlink() or path.is_file()):
+                met.add(above)
+        if os.path.lexists(tree / os.fsdecode(name)):
+            met.add(name)
+    return met
 
 
 def _follow(repo: Repository, branch: str, *, old: str, new: str) -> None:
     """Bring worktrees of *branch* along, as a fast-forward would: local changes make git refuse."""
     for row in list_worktrees(repo):
         if row.branch == branch and not row.missing:
+            # read-tree takes ignored files for worthless since git 2.34.
+            if met := in_the_way(row.path, old, new):
+                detail = ", ".join(shown(name) for name in sorted(met))
+                logger.warning(
+                    "worktree did not follow its branch", extra={"branch": branch, "detail": detail}
+                )
+                continue
             answer = run_git(
                 row.path, "read-tree", "-m", "-u", old, new, accept=(0, 1, 128), timeout_s=CHECKOUT_S
             )

@@ -9,6 +9,7 @@ from agentorchestr.worktree.merging import (
     ComputedMerge,
     commit_tree,
     compute_merge,
+    fast_forward,
     merge_in_scratch,
     move_branch,
 )
@@ -164,3 +165,30 @@ def test_a_worktree_of_the_branch_follows_but_keeps_local_changes(
     assert newer is not None
     move_branch(found, "agentorchestr/s1/integration", new=newer, expected=tip)
     assert (lead / "README.md").read_text() == "notes of the lead\n"
+
+
+def test_a_worktree_that_would_lose_an_ignored_file_does_not_follow(
+    found: Repository, sides: tuple[Path, Path], tmp_path: Path, start: str
+) -> None:
+    lead = tmp_path / "lead"
+    add_worktree(found, lead, branch="agentorchestr/s1/integration", commit=start)
+    (found.git_dir / "info").mkdir(exist_ok=True)
+    (found.git_dir / "info/exclude").write_text("local.cfg\n/new\n")
+    (lead / "local.cfg").write_text("mine")
+    commit(sides[1], {"README.md": "theirs\n"})
+    (sides[1] / "local.cfg").write_text("theirs")
+    git(sides[1], "add", "-f", "local.cfg")
+    git(sides[1], "commit", "-qm", "config")
+    tip = branch_tip(found, THEIRS)
+    assert tip is not None
+    move_branch(found, "agentorchestr/s1/integration", new=tip, expected=start)
+    assert branch_tip(found, "agentorchestr/s1/integration") == tip
+    assert (lead / "local.cfg").read_text() == "mine"
+    git(sides[0], "merge", "-q", tip)
+    (sides[0] / "local.cfg").write_text("again")
+    git(sides[0], "commit", "-qam", "again")
+    other = tmp_path / "other"
+    add_worktree(found, other, branch="agentorchestr/s1/other", commit=start)
+    (other / "local.cfg").write_text("mine")
+    assert not fast_forward(other, OURS)
+    assert (other / "local.cfg").read_text() == "mine"
