@@ -276,6 +276,7 @@ def test_real_agents_are_installed_and_their_folder_is_told(machine: Machine) ->
 
 def test_a_fault_of_style_fails_the_run_though_the_tests_pass(machine: Machine) -> None:
     done = machine.type("scripts/test", FAKE_RUFF_EXIT="1")
+    shutil.rmtree(done.stdout.splitlines()[0].removeprefix("tests in "))
     assert done.returncode == 1
     assert "failed before the tests: ruff check, ruff format" in done.stderr
 
