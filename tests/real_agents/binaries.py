@@ -8,6 +8,8 @@ from pathlib import Path
 CLAUDE_MODEL = "claude-sonnet-5"
 CODEX_MODEL = "gpt-5.4"
 """A name Codex does not know: it then offers the classic tools, and no dialog about a newer model."""
+CODEX_CODE_MODEL = "gpt-6.1-sol"
+"""A model of the kind Codex chooses by itself: it works in code mode."""
 
 
 def folder() -> Path:
@@ -25,7 +27,7 @@ def is_installed() -> bool:
     return all((bin_dir() / name).exists() for name in ("claude", "codex"))
 
 
-def at_home(env: Mapping[str, str], *, model_url: str, codex_model: str = CODEX_MODEL) -> dict[str, str]:
+def at_home(env: Mapping[str, str], *, model_url: str) -> dict[str, str]:
     """Make the HOME in *env* that of a person who has both agents set up, with *model_url* as the vendor.
 
     Nothing in it trusts any directory and nothing skips a dialog that a person's own home would show.
@@ -34,7 +36,7 @@ def at_home(env: Mapping[str, str], *, model_url: str, codex_model: str = CODEX_
     (home / ".claude.json").write_text(json.dumps({"hasCompletedOnboarding": True, "numStartups": 5}))
     codex_home = home / ".codex"
     codex_home.mkdir()
-    (codex_home / "config.toml").write_text(CODEX_CONFIG.format(model=codex_model, url=model_url))
+    (codex_home / "config.toml").write_text(CODEX_CONFIG.format(url=model_url))
     (codex_home / "auth.json").write_text(json.dumps({"auth_mode": "apikey", "OPENAI_API_KEY": "scripted"}))
     # Codex warns when its home lies in the temporary directory.
     (home / "tmp").mkdir()
@@ -58,8 +60,15 @@ def at_home(env: Mapping[str, str], *, model_url: str, codex_model: str = CODEX_
     }
 
 
-CODEX_CONFIG = """\
-model = "{model}"
+def choose_codex_model(env: Mapping[str, str], model: str) -> None:
+    """Make *model* the one that this home's Codex uses."""
+    config = Path(env["CODEX_HOME"]) / "config.toml"
+    rest = [line for line in config.read_text().splitlines() if not line.startswith("model =")]
+    config.write_text("\n".join([f'model = "{model}"', *rest]) + "\n")
+
+
+CODEX_CONFIG = f"""\
+model = "{CODEX_MODEL}"
 model_provider = "scripted"
 check_for_update_on_startup = false
 
@@ -72,7 +81,7 @@ plugins = false
 
 [model_providers.scripted]
 name = "scripted"
-base_url = "{url}/v1"
+base_url = "{{url}}/v1"
 wire_api = "responses"
 requires_openai_auth = true
 supports_websockets = false

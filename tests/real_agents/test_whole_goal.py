@@ -85,10 +85,18 @@ def world(private_home: dict[str, str], tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.mark.parametrize(
-    ("lead", "worker", "how"),
-    [("claude", "codex", "is_woken"), ("codex", "claude", "waits"), ("codex", "claude", "is_woken")],
+    ("lead", "worker", "how", "codex_model"),
+    [
+        ("claude", "codex", "is_woken", binaries.CODEX_MODEL),
+        ("claude", "codex", "is_woken", binaries.CODEX_CODE_MODEL),
+        ("codex", "claude", "is_woken", binaries.CODEX_MODEL),
+        ("codex", "claude", "waits", binaries.CODEX_CODE_MODEL),
+    ],
 )
-def test_a_goal_comes_to_a_verified_merge(world: World, lead: str, worker: str, how: str) -> None:
+def test_a_goal_comes_to_a_verified_merge(
+    world: World, lead: str, worker: str, how: str, codex_model: str
+) -> None:
+    binaries.choose_codex_model(world.env, codex_model)
     world.model.scenario = scenario(worker_agent=worker, lead_sleeps=how == "is_woken")
     tip, dirty = git(world.project, "rev-parse", "main"), git(world.project, "status", "--porcelain")
     with Onlooker(world.paths.tmux_socket) as onlooker:
@@ -105,6 +113,7 @@ def test_a_goal_comes_to_a_verified_merge(world: World, lead: str, worker: str, 
     assert (world.project / "README.md").read_text() == "a calculator, and my unsaved words\n"
     assert_nobody_was_asked(world, onlooker)
     assert_parts_were_played(world, lead, worker)
+    assert_tokens_agree(world)
     assert_nothing_is_left(world)
 
 
@@ -159,6 +168,19 @@ def assert_parts_were_played(world: World, lead: str, worker: str) -> None:
     merges = {event["merge_id"]: event["result"] for event in lead_events(final) if event["kind"] == "merge"}
     assert sorted(map(str, merges.values())) == ["conflict", "merged", "merged", "merged", "red"]
     assert not world.model.of("nobody")
+
+
+def assert_tokens_agree(world: World) -> None:
+    """The session's totals are what the model said its answers to the team cost."""
+    team = json.loads(world.ours("status", "--json").stdout)["data"]["team"]
+    parts = {record.part for record in world.model.records} - {"side", ""}
+    spent = [world.model.spent(part) for part in parts]
+    for kind, expected in (
+        ("input", sum(usage.fresh for usage in spent)),
+        ("cached", sum(usage.cached for usage in spent)),
+        ("output", sum(usage.output for usage in spent)),
+    ):
+        assert sum(worker["tokens"][kind] for worker in team) == expected, kind
 
 
 def assert_nothing_is_left(world: World) -> None:

@@ -116,10 +116,10 @@ def _after_verdict(conversation: Conversation, verdict: str) -> Answer:
 
 def _wait(conversation: Conversation, *, sleeps: bool) -> Answer:
     last = conversation.last
-    nothing_new = (
-        isinstance(last, Result) and last.tool == "mcp:wait_for_any" and not last.json().get("events")
-    )
-    if isinstance(last, Message) or nothing_new or not sleeps:
+    waited = last if isinstance(last, Result) and last.tool == "mcp:wait_for_any" else None
+    if waited and "nothing runs" in waited.text:
+        return say("There is nothing to wait for.")
+    if isinstance(last, Message) or (waited and not waited.json().get("events")) or not sleeps:
         return call("mcp:wait_for_any", timeout_s=20)
     return say("I wait to be woken.")
 
