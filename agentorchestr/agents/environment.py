@@ -90,12 +90,13 @@ def with_path(env: Mapping[str, str], first: Path) -> str:
     return f"{first}{os.pathsep}{rest}"
 
 
-def git_excludes(env: Mapping[str, str], worktree: Path) -> str:
+def git_excludes(env: Mapping[str, str], worktree: Path, *, set_up: Iterable[str] = ()) -> str:
     """The person's own ignore rules and ours, as the text of one ignore file.
 
     git reads one global ignore file only, so naming ours would switch the person's off.
     """
-    lines = [f"/{DONE_FLAG}"]
+    # A rule such as ``node_modules/`` covers a folder, not the link to one that the set-up makes.
+    lines = [f"/{DONE_FLAG}", *(f"/{name}" for name in set_up)]
     theirs = _global_excludes(env, worktree)
     if theirs is not None and theirs.is_file():
         lines.insert(0, theirs.read_text(errors="replace").rstrip("\n"))

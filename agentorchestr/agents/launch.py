@@ -48,6 +48,8 @@ class LaunchRequest:
     mark: str
     resume: str = ""
     """The agent's own session id to go on with."""
+    set_up: tuple[str, ...] = ()
+    """What our set-up put into the worktree by link or copy: never the agent's work."""
     model: str = ""
     """Only when the person's settings name one."""
 
@@ -103,7 +105,9 @@ def _prepare(request: LaunchRequest, words: Argv, prompt: str) -> Launch:
         write_private(target, fill(template.text, values, escape=template.escape))
     for name, text in spec.env.items():
         env[name] = fill(text, values)
-    excludes = write_private(request.agent_dir / "git-excludes", git_excludes(env, request.worktree))
+    excludes = write_private(
+        request.agent_dir / "git-excludes", git_excludes(env, request.worktree, set_up=request.set_up)
+    )
     env.update(git_settings(env, [("core.excludesFile", str(excludes))]))
     return Launch(
         argv=(str(binary), *fill_argv(words, values)),

@@ -7,6 +7,8 @@ from agentorchestr.model.view import LeadEvent, SessionView, WorkerView
 
 MAX_BELLS = 3
 """How often an agent is rung for the same cause before a person or the lead has to look."""
+REMIND_AFTER_S = (0.5, 10.0, 30.0, 60.0)
+"""How long an agent may stand idle before it is reminded the first, second … time, and then given up."""
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,8 @@ class Bell:
     worker_id: str
     why: str
     line: str
+    reminds: bool = False
+    """It tells nothing new, only that something is still to be done."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,14 @@ def due(view: SessionView, worker: WorkerView, *, tool_name: str, first_line: st
     return bell
 
 
+def patience_s(worker: WorkerView, what: Bell | Stall, *, now: float) -> float:
+    """How long *what* has to wait yet: news goes at once, a reminder only after a while of standing idle."""
+    if isinstance(what, Bell) and not what.reminds:
+        return 0.0
+    tries = worker.bells if isinstance(what, Stall) or worker.bell_why == what.why else 0
+    return max(0.0, worker.since + REMIND_AFTER_S[min(tries, MAX_BELLS)] - now)
+
+
 def _rings(view: SessionView, worker: WorkerView) -> bool:
     """Whether the agent is there, idle, and nothing else has to come first."""
     over = view.goal_marked is not None or view.stop_asked
@@ -68,6 +80,7 @@ def _for_lead(view: SessionView, tool_name: str) -> Bell | None:
         f"nothing runs since {_last_act(view)}",
         "No worker is at work and the goal is not marked. Go on: spawn, merge, verify, "
         "or mark the goal as done or failed.",
+        reminds=True,
     )
 
 
@@ -80,7 +93,7 @@ def _for_worker(view: SessionView, worker: WorkerView, tool_name: str) -> Bell |
         return None
     began = "Your last turn failed" if worker.turn_error else "You stopped without a report"
     text = f"{began}. Go on with your task, or say how it stands: report done, blocked or failed."
-    return Bell(worker.worker_id, "no report", text)
+    return Bell(worker.worker_id, "no report", text, reminds=True)
 
 
 def _team_works(view: SessionView) -> bool:

@@ -14,7 +14,7 @@ from agentorchestr.model import facts as f
 from agentorchestr.model.states import AgentEventKind
 from agentorchestr.model.view import SessionView, WorkerView
 from agentorchestr.process import offload
-from agentorchestr.supervisor.bells import Bell, Stall, due
+from agentorchestr.supervisor.bells import Bell, Stall, due, patience_s
 from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.spawner import first_line
 from agentorchestr.tmux import panes, typing
@@ -60,7 +60,10 @@ class Delivery:
         while True:
             seq = book.view.last_seq
             what = self._due(book.view, worker_id)
-            if isinstance(what, Stall):
+            wait_s = patience_s(book.view.workers[worker_id], what, now=self._gear.clock.now()) if what else 0
+            if wait_s:
+                await book.next_after(seq, timeout_s=wait_s)
+            elif isinstance(what, Stall):
                 await book.record(f.WorkerStalled(worker_id, what.why))
             elif isinstance(what, Bell):
                 held = await self._ring(what)

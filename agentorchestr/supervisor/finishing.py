@@ -4,7 +4,7 @@ import contextlib
 import logging
 from pathlib import Path
 
-from agentorchestr.errors import GitError, OrchestrError
+from agentorchestr.errors import OrchestrError
 from agentorchestr.model import facts as f
 from agentorchestr.model.states import Outcome
 from agentorchestr.model.view import SessionView, WorkerView
@@ -86,7 +86,7 @@ async def _land(gear: Gear) -> None:
             base_branch=created.base_branch,
             base_commit=created.base_commit,
         )
-    except GitError as exc:
+    except OrchestrError as exc:
         hint = f" {exc.hint}" if exc.hint else ""
         await gear.book.record(f.ProgressNoted("", f"not landed: {exc}.{hint}"))
         return

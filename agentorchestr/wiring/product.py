@@ -1,34 +1,30 @@
-"""Everything the command line may ask of the product, in one list."""
+"""Everything the command line may ask of the product, each imported when it is asked for."""
 
-from agentorchestr.wiring.child import run_manual_child
-from agentorchestr.wiring.control import control_endpoint, stop_session, supervisor_alive
-from agentorchestr.wiring.detection import detect
-from agentorchestr.wiring.landing import land_session
-from agentorchestr.wiring.reading import (
-    attach_argv,
-    find_session,
-    is_finished,
-    list_sessions,
-    read_facts,
-    read_session,
-)
-from agentorchestr.wiring.starting import start_session
-from agentorchestr.wiring.supervise import let_terminals_go, run_supervisor
+from importlib import import_module
+from typing import Any
 
-__all__ = [
-    "attach_argv",
-    "control_endpoint",
-    "detect",
-    "find_session",
-    "is_finished",
-    "land_session",
-    "let_terminals_go",
-    "list_sessions",
-    "read_facts",
-    "read_session",
-    "run_manual_child",
-    "run_supervisor",
-    "start_session",
-    "stop_session",
-    "supervisor_alive",
-]
+HOMES = {
+    "attach_argv": "reading",
+    "control_endpoint": "control",
+    "detect": "detection",
+    "find_session": "reading",
+    "is_finished": "reading",
+    "land_session": "landing",
+    "let_terminals_go": "supervise",
+    "list_sessions": "reading",
+    "read_facts": "reading",
+    "read_session": "reading",
+    "run_manual_child": "child",
+    "run_supervisor": "supervise",
+    "start_session": "starting",
+    "stop_session": "control",
+    "supervisor_alive": "control",
+}
+"""Where each lives. Together they cost a fifth of a second, which a quick command would feel."""
+
+
+def __getattr__(name: str) -> Any:
+    home = HOMES.get(name)
+    if home is None:
+        raise AttributeError(name)
+    return getattr(import_module(f"agentorchestr.wiring.{home}"), name)

@@ -7,7 +7,7 @@ import pytest
 from agentorchestr.model import facts as f
 from agentorchestr.model.states import AgentEventKind, Outcome, Report
 from agentorchestr.model.view import SessionView
-from agentorchestr.supervisor.bells import MAX_BELLS, Bell, Stall, due
+from agentorchestr.supervisor.bells import MAX_BELLS, Bell, Stall, due, patience_s
 
 Build = Callable[..., SessionView]
 
@@ -120,3 +120,22 @@ def test_a_lead_that_stops_with_nothing_running_is_reminded_a_bounded_number_of_
 )
 def test_nobody_is_rung_at_the_end(view_of: Build, end: f.Fact) -> None:
     assert bell(view_of(*lives("w1"), end), "w1") is None
+
+
+def test_news_goes_at_once_and_reminders_take_their_time(view_of: Build) -> None:
+    idle = (*lives("w1"), *turn("w1"))
+    view = view_of(*idle, f.MessageQueued("m1", "lead", "w1", "x"))
+    news = bell(view, "w1")
+    assert news is not None
+    assert patience_s(view.workers["w1"], news, now=view.workers["w1"].since) == 0
+    waits = []
+    facts: tuple[f.Fact, ...] = idle
+    for _ in range(MAX_BELLS + 1):
+        view = view_of(*facts)
+        reminder = bell(view, "w1")
+        assert reminder is not None
+        waits.append(patience_s(view.workers["w1"], reminder, now=view.workers["w1"].since))
+        facts = (*facts, f.DoorbellRung("w1", "no report"), *turn("w1"))
+    assert waits == sorted(waits)
+    assert waits[0] > 0
+    assert waits[-1] >= 60
