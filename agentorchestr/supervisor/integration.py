@@ -1,9 +1,10 @@
 """The merge queue: one worker after another, checked on the merged tree, moved by compare-and-swap."""
 
 import asyncio
+import contextlib
 import logging
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from agentorchestr.errors import OrchestrError, RefMoved
@@ -11,12 +12,13 @@ from agentorchestr.model import facts as f
 from agentorchestr.model.states import CheckOutcome, MergeResult
 from agentorchestr.model.verdict import Conflict, MergeAttempt, Verdict
 from agentorchestr.model.view import SessionView, WorkerView
-from agentorchestr.process import MARK_VARIABLE, offload
+from agentorchestr.process import MARK_VARIABLE, end_marked, offload
 from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.told import told_after_merge
 from agentorchestr.verify.altered import altered_tests
 from agentorchestr.verify.outcome import outcome_of
 from agentorchestr.verify.run import run_checks
+from agentorchestr.worktree import gateway
 from agentorchestr.worktree.committing import changed_files, commit_all
 from agentorchestr.worktree.merging import (
     ComputedMerge,
@@ -33,6 +35,7 @@ from agentorchestr.worktree.worktrees import scratch_worktree
 logger = logging.getLogger(__name__)
 
 CHECK_LIMIT_S = 1800.0
+CHECK_FOLDER = "check-"
 RACES = 3
 """How often a merge is computed anew because somebody else moved the integration branch."""
 
@@ -43,6 +46,22 @@ class Integration:
     def __init__(self, gear: Gear) -> None:
         self._gear = gear
         self._own_checks: dict[str, asyncio.Task[Verdict]] = {}
+        self._checking: set[str] = set()
+        self._mark = f"{gear.session_id}:checks"
+
+    @property
+    def checking(self) -> bool:
+        """Whether checks run, also those nobody waits for any more."""
+        return bool(self._checking)
+
+    async def clear_away(self) -> None:
+        """End the checks of an older supervisor and remove their worktrees."""
+        await offload(end_marked, self._mark)
+        for folder in sorted(self._gear.worktrees.glob(f"{CHECK_FOLDER}*")):
+            try:
+                await offload(gateway.remove_scratch, self._gear.repository, folder)
+            except OrchestrError as exc:
+                logger.warning("worktree kept", extra={"detail": str(exc)})
 
     async def ask_merge(self, worker_id: str, *, allow_test_changes: bool) -> str:
         """Queue a merge; the same worker's open one is returned instead of a second."""
@@ -181,8 +200,9 @@ class Integration:
         commands = gear.created.checks
         if not commands:
             return Verdict(verdict_id, commit, tree, CheckOutcome.NO_CHECKS, (), 0.0, gear.clock.now())
-        with scratch_worktree(gear.repository, gear.worktrees / f"check-{verdict_id}", commit) as folder:
-            done = apply_setup(gear.repository, folder, gear.setup, gear.environment)
+        place = gear.worktrees / f"{CHECK_FOLDER}{verdict_id}"
+        with self._noted(verdict_id), scratch_worktree(gear.repository, place, commit) as folder:
+            done = apply_setup(gear.repository, folder, gear.setup, self._check_environment({}))
             runs = run_checks(
                 commands,
                 cwd=folder,
@@ -192,10 +212,17 @@ class Integration:
         took = gear.clock.monotonic() - started
         return Verdict(verdict_id, commit, tree, outcome_of(runs), runs, took, gear.clock.now())
 
+    @contextlib.contextmanager
+    def _noted(self, name: str) -> Iterator[None]:
+        self._checking.add(name)
+        try:
+            yield
+        finally:
+            self._checking.discard(name)
+
     def _check_environment(self, extra: Mapping[str, str]) -> dict[str, str]:
         # Marked as the session's, so that its end is the end of a check that hangs.
-        mark = f"{self._gear.session_id}:checks"
-        return {**self._gear.environment, **extra, MARK_VARIABLE: mark}
+        return {**self._gear.environment, **extra, MARK_VARIABLE: self._mark}
 
     async def own_checks(self, worker: WorkerView, *, wait_s: float) -> Verdict | None:
         """Run the checks in a worker's own worktree: help for the worker, never a proof.
@@ -215,13 +242,14 @@ class Integration:
     async def _run_in(self, folder: Path) -> Verdict:
         commands = self._gear.created.checks
         started = self._gear.clock.monotonic()
-        runs = await offload(
-            run_checks,
-            commands,
-            cwd=folder,
-            env=self._check_environment({}),
-            timeout_s=CHECK_LIMIT_S,
-        )
+        with self._noted(str(folder)):
+            runs = await offload(
+                run_checks,
+                commands,
+                cwd=folder,
+                env=self._check_environment({}),
+                timeout_s=CHECK_LIMIT_S,
+            )
         outcome = outcome_of(runs) if commands else CheckOutcome.NO_CHECKS
         took = self._gear.clock.monotonic() - started
         return Verdict("", "", "", outcome, runs, took, self._gear.clock.now())

@@ -32,6 +32,8 @@ LEAD_LIVES = 3
 """How often a lead is started before the session gives up."""
 REPLY_GRACE_S = 0.3
 """Lets the tool call that ended the session get its answer before its agent is ended."""
+LAST_WORDS_S = 30.0
+"""How long an agent that runs as our child may go on after its report: nobody sees it otherwise."""
 LEAD_TASK = "lead the session"
 
 
@@ -50,6 +52,7 @@ class Session:
         self._watcher = Watcher(gear, self._spool)
         self._delivery = Delivery(gear)
         self._tasks: asyncio.TaskGroup | None = None
+        self._spawns: set[asyncio.Task[None]] = set()
         self.office = Office(
             gear, spawner=self._spawner, integration=self._integration, start=self._start_worker
         )
@@ -58,9 +61,8 @@ class Session:
         """Run to the end and name it. Raises ``StaleGeneration`` when a newer supervisor took over."""
         await self._announce()
         if self._gear.view.outcome is None:
+            await self._clear_away()
             await self._live()
-            await self._gear.clock.pause(REPLY_GRACE_S)
-            await self._spawner.end_all()
             await self._watcher.count_all_tokens()
             await finish(self._gear, integration=self._integration, pool=self._pool)
         return self._gear.view.outcome or Outcome.CANCELLED
@@ -74,6 +76,13 @@ class Session:
             await offload(
                 create_branch, gear.repository, gear.view.integration_branch, gear.created.base_commit
             )
+
+    async def _clear_away(self) -> None:
+        """End what an older supervisor had begun and nobody waits for any more: checks, half-made spawns."""
+        if self._gear.book.generation > 1:
+            await self._integration.clear_away()
+            for worker_id in unfinished(self._gear.view):
+                await self._spawner.clear_away(worker_id)
 
     async def _live(self) -> None:
         self._spool.listen()
@@ -90,6 +99,8 @@ class Session:
                 await self._until_marked()
                 for task in running:
                     task.cancel()
+                await self._gear.clock.pause(REPLY_GRACE_S)
+                await self._end_programs()
         finally:
             self._tasks = None
             self._spool.close()
@@ -123,9 +134,20 @@ class Session:
     async def _mark(self, mark: f.GoalMarked) -> None:
         await self._gear.book.decide(lambda view: [mark] if view.goal_marked is None else [])
 
+    async def _end_programs(self) -> None:
+        """End agents, set-ups and checks: the next check may begin where one was ended."""
+        if not self._in_panes and self._spawns and not self._gear.view.stop_asked:
+            await asyncio.wait(self._spawns, timeout=LAST_WORDS_S)
+        await self._spawner.end_all()
+        while self._spawns or self._integration.checking:
+            await self._gear.clock.pause(0.1)
+            await self._spawner.end_all()
+
     def _start_worker(self, worker_id: str) -> None:
         if self._tasks is not None:
-            self._tasks.create_task(self._spawner.carry_out(worker_id))
+            spawn = self._tasks.create_task(self._spawner.carry_out(worker_id))
+            self._spawns.add(spawn)
+            spawn.add_done_callback(self._spawns.discard)
 
     async def _steer(self) -> None:
         if not self._gear.created.manual:
@@ -144,18 +166,18 @@ class Session:
             return
         lives = 0
         while gear.view.goal_marked is None:
+            seq = gear.view.last_seq
             lead = gear.view.lead
             if lead is None or (lead.state in {WorkerState.DEAD, WorkerState.FAILED} and lives < LEAD_LIVES):
                 lives += 1
                 order = Order(LEAD, "lead", gear.created.lead_agent, LEAD_TASK)
                 await gear.book.record(self._spawner.intent(order))
-                await self._spawner.carry_out(LEAD)
+                self._start_worker(LEAD)
             elif lead.state in {WorkerState.DEAD, WorkerState.FAILED}:
                 why = lead.summary or lead.last_screen.strip()[-300:] or "no reason seen"
                 await gear.book.record(
                     f.GoalMarked(Outcome.FAILED, f"the lead ended {lives} times, last: {why}")
                 )
-            seq = gear.view.last_seq
             await gear.book.next_after(seq)
 
     async def _keep_pool(self) -> None:

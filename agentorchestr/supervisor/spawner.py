@@ -1,5 +1,6 @@
 """Bring a lead or worker to life: one ordered list of steps, each with its undo."""
 
+import contextlib
 import json
 import logging
 import shlex
@@ -12,13 +13,13 @@ from pathlib import Path
 
 from agentorchestr.agents.launch import Launch, LaunchRequest, build_launch, trust_repository
 from agentorchestr.context.briefs import lead_brief, worker_brief
-from agentorchestr.errors import OrchestrError
+from agentorchestr.errors import OrchestrError, TmuxError
 from agentorchestr.model import facts as f
 from agentorchestr.model.facts import Fact
 from agentorchestr.model.states import LEAD
 from agentorchestr.model.view import SessionView, WorkerView, worker_branch
 from agentorchestr.paths import ensure_private, write_private
-from agentorchestr.process import end_marked, offload, start_time
+from agentorchestr.process import MARK_VARIABLE, end_marked, offload, start_time
 from agentorchestr.supervisor.gear import Gear
 from agentorchestr.tmux import panes
 from agentorchestr.worktree import gateway
@@ -102,7 +103,9 @@ class Spawner:
         await offload(ensure_private, path.parent)
         await offload(self._take_or_add, path, worker.branch, commit)
         undo.push_async_callback(offload, self._remove_worktree, worker, commit)
-        done = await offload(apply_setup, gear.repository, path, gear.setup, gear.environment)
+        # Marked as the worker's: its end, or the session's, is the end of a set-up that hangs.
+        env = {**gear.environment, MARK_VARIABLE: f"{gear.session_id}:{worker.worker_id}:setup"}
+        done = await offload(apply_setup, gear.repository, path, gear.setup, env)
         write_private(self._agent_dir(worker) / "setup.json", json.dumps(done.env))
         await gear.book.record(f.WorktreeReady(worker.worker_id, commit))
 
@@ -188,6 +191,8 @@ class Spawner:
 
     async def _start(self, worker: WorkerView, launch: Launch) -> None:
         """Open the agent's pane; when its opening cannot be recorded, it is closed again."""
+        if self._gear.view.workers[worker.worker_id].killed:
+            raise OrchestrError("it was ended while it started")
         pane_id = await self._open(worker, launch)
         async with AsyncExitStack() as undo:
             undo.push_async_callback(offload, panes.close_pane, self._gear.tmux, pane_id)
@@ -210,6 +215,7 @@ class Spawner:
             argv=shim_argv("launcher.py", str(file)),
             cwd=launch.cwd,
             lead=worker.is_lead,
+            worker_id=worker.worker_id,
         )
 
     async def _opened(self, worker: WorkerView, pane_id: str, launch: Launch) -> Fact:
@@ -217,6 +223,15 @@ class Spawner:
         pid = next((row.pid for row in rows if row.pane_id == pane_id), 0)
         started = await offload(start_time, pid) if pid else None
         return f.PaneOpened(worker.worker_id, pane_id, pid, started or 0.0, launch.agent_session)
+
+    async def clear_away(self, worker_id: str) -> None:
+        """End what a spawn that a crash cut off has left: its set-up, an agent that nobody knows of."""
+        await offload(end_marked, f"{self._gear.session_id}:{worker_id}:")
+        # A pane that stays is only ugly: the agent in it has ended.
+        with contextlib.suppress(TmuxError):
+            for row in await offload(panes.list_panes, self._gear.tmux, self._gear.tmux_session):
+                if row.worker_id == worker_id:
+                    await offload(panes.close_pane, self._gear.tmux, row.pane_id)
 
     async def end(self, worker_id: str) -> None:
         """End the agent's processes and close its pane; its worktree and branch stay."""

@@ -10,6 +10,7 @@ from agentorchestr.paths import Paths
 from agentorchestr.supervisor.book import Book
 from agentorchestr.supervisor.child import ChildSpawner
 from agentorchestr.supervisor.session import Session
+from agentorchestr.wiring.control import forget_secrets
 from agentorchestr.wiring.starting import new_session, open_repository
 from agentorchestr.wiring.supervise import bind, build_gear, serve_until_ended
 from agentorchestr.worktree.pool import WorktreePool
@@ -30,4 +31,7 @@ async def _run(session_id: str, repository: Repository, paths: Paths) -> Outcome
         gear = build_gear(Book(journal), paths, repository, port=listener.getsockname()[1])
         pool = WorktreePool(repository, gear.worktrees / ".pool", size=0)
         session = Session(gear, pool, spawner=ChildSpawner(gear, pool), in_panes=False)
-        return await serve_until_ended(session, gear, listener, paths.session_run(session_id))
+        try:
+            return await serve_until_ended(session, gear, listener, paths.session_run(session_id))
+        finally:
+            forget_secrets(paths.session_run(session_id))

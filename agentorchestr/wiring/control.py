@@ -9,11 +9,12 @@ from agentorchestr.journal.store import Journal
 from agentorchestr.model.facts import Fact, GoalMarked, SessionEnded, StopAsked
 from agentorchestr.model.states import Outcome
 from agentorchestr.model.view import SessionView, tmux_session_name
-from agentorchestr.paths import Paths, write_private
+from agentorchestr.paths import Paths, ensure_private, write_private
 from agentorchestr.process import end_marked, start_time
 from agentorchestr.tmux.server import TmuxServer
 from agentorchestr.wiring.reading import read_session
 from agentorchestr.wiring.saving import save_worktrees
+from agentorchestr.worktree import gateway
 
 CONTROL_FILE = "control.json"
 FINISHED_FILE = "finished"
@@ -61,13 +62,14 @@ def stop_session(paths: Paths, session_id: str) -> SessionView:
     if view.outcome is None:
         view = _end_without_supervisor(paths, session_id)
     TmuxServer(paths.tmux_socket).end_session(tmux_session_name(session_id))
+    forget_secrets(paths.session_run(session_id))
     return view
 
 
 def _end_without_supervisor(paths: Paths, session_id: str) -> SessionView:
     """End a session whose supervisor is gone, as that one would have: save first, then remove."""
     # Marked before anything else, so that tmux does not bring a supervisor back meanwhile.
-    (paths.session_run(session_id) / FINISHED_FILE).touch(mode=0o600)
+    (ensure_private(paths.session_run(session_id)) / FINISHED_FILE).touch(mode=0o600)
     with Journal.take_over(paths.session(session_id)) as journal:
         view = derive(journal.facts())
         end_marked(f"{session_id}:")
@@ -78,3 +80,12 @@ def _end_without_supervisor(paths: Paths, session_id: str) -> SessionView:
         )
         journal.append([*marks, SessionEnded(view.goal_marked or Outcome.CANCELLED, summary)])
         return derive(journal.facts())
+
+
+def forget_secrets(run_folder: Path) -> None:
+    """Remove what only a living session needs: tokens, environments, the spool."""
+    for entry in run_folder.iterdir() if run_folder.is_dir() else ():
+        if entry.is_dir():
+            gateway.remove_folder(entry, inside=run_folder)
+        elif entry.name != FINISHED_FILE:
+            entry.unlink()

@@ -24,10 +24,9 @@ from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.principals import TokenBook
 from agentorchestr.supervisor.session import Session
 from agentorchestr.tmux.server import TmuxServer
-from agentorchestr.wiring.control import FINISHED_FILE, write_control
+from agentorchestr.wiring.control import FINISHED_FILE, forget_secrets, write_control
 from agentorchestr.wiring.detection import catalogue, detect
 from agentorchestr.wiring.starting import ENVIRONMENT_FILE
-from agentorchestr.worktree import gateway
 from agentorchestr.worktree.pool import WorktreePool
 from agentorchestr.worktree.repository import Repository, find_repository
 
@@ -143,12 +142,3 @@ def pool_size(repository: Repository) -> int:
     """How many worktrees are kept ready: none where a checkout is quick anyway."""
     index = repository.git_dir / "index"
     return 2 if index.is_file() and index.stat().st_size > LARGE_INDEX_BYTES else 0
-
-
-def forget_secrets(run_folder: Path) -> None:
-    """Remove what only a living session needs: tokens, environments, the spool."""
-    for entry in run_folder.iterdir():
-        if entry.is_dir():
-            gateway.remove_folder(entry, inside=run_folder)
-        elif entry.name != FINISHED_FILE:
-            entry.unlink()
