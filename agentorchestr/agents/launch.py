@@ -105,9 +105,8 @@ def _prepare(request: LaunchRequest, words: Argv, prompt: str) -> Launch:
         write_private(target, fill(template.text, values, escape=template.escape))
     for name, text in spec.env.items():
         env[name] = fill(text, values)
-    excludes = write_private(
-        request.agent_dir / "git-excludes", git_excludes(env, request.worktree, set_up=request.set_up)
-    )
+    rules = git_excludes(env, request.worktree, set_up=request.set_up)
+    excludes = write_private(request.agent_dir / "git-excludes", rules)
     env.update(git_settings(env, [("core.excludesFile", str(excludes))]))
     return Launch(
         argv=(str(binary), *fill_argv(words, values)),
