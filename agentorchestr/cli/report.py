@@ -76,6 +76,8 @@ def _verdict_lines(view: SessionView, verdict: Verdict | None) -> Iterator[tuple
 
 
 def _landing_lines(view: SessionView) -> Iterator[tuple[int, str]]:
+    if view.landing_problem:
+        yield 2, f"not landed {view.landing_problem}"
     if view.landed:
         yield 2, f"landed    on {view.landed}"
     elif has_result(view):

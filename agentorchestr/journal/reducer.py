@@ -67,7 +67,9 @@ def _session(view: SessionView, item: Recorded) -> SessionView:
         case f.StopAsked():
             return replace(view, stop_asked=True)
         case f.Landed(branch=branch, commit=commit):
-            return replace(view, landed=f"{branch} at {commit}")
+            return replace(view, landed=f"{branch} at {commit}", landing_problem="")
+        case f.LandingFailed(why=why):
+            return replace(view, landing_problem=why)
         case f.SessionEnded(outcome=outcome, summary=summary):
             return replace(view, outcome=outcome, ended_at=item.at, end_summary=summary)
         case _:

@@ -42,6 +42,7 @@ __all__ = [
     "Fact",
     "GoalMarked",
     "Landed",
+    "LandingFailed",
     "MergeAsked",
     "MergeEnded",
     "MessageQueued",
@@ -171,6 +172,13 @@ class Landed:
 
 
 @dataclass(frozen=True)
+class LandingFailed:
+    """``--land`` was asked for and could not be done; the result stays on the integration branch."""
+
+    why: str
+
+
+@dataclass(frozen=True)
 class SessionEnded:
     """The session is over: agents ended, clean worktrees removed."""
 
@@ -207,6 +215,7 @@ Fact = (
     | GoalMarked
     | StopAsked
     | Landed
+    | LandingFailed
     | WorkerStalled
     | TokensCounted
     | SessionEnded

@@ -164,6 +164,8 @@ class SessionView:
     unverified_reason: str = ""
     stop_asked: bool = False
     landed: str = ""
+    landing_problem: str = ""
+    """Why ``--land`` could not be done."""
     outcome: Outcome | None = None
     """Set when the session is over."""
     ended_at: float | None = None

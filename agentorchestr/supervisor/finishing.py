@@ -11,10 +11,9 @@ from agentorchestr.model.view import SessionView, WorkerView
 from agentorchestr.process import offload
 from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.integration import Integration
+from agentorchestr.supervisor.landing import land_result
 from agentorchestr.worktree import gateway
-from agentorchestr.worktree.landing import land
 from agentorchestr.worktree.pool import WorktreePool
-from agentorchestr.worktree.repository import branch_tip
 
 logger = logging.getLogger(__name__)
 
@@ -34,11 +33,11 @@ async def finish(gear: Gear, *, integration: Integration, pool: WorktreePool) ->
     for worker in tuple(gear.view.workers.values()):
         await _save(gear, worker, integration)
     await offload(pool.drain)
-    await offload(remove_if_empty, gear.worktrees)
-    await offload(remove_if_empty, gear.worktrees.parent)
     view = gear.view
     if view.created.land and view.goal_marked is Outcome.DONE and not view.landed:
         await _land(gear)
+    await offload(remove_if_empty, gear.worktrees)
+    await offload(remove_if_empty, gear.worktrees.parent)
     view = gear.view
     outcome = view.goal_marked or Outcome.CANCELLED
     await gear.book.record(f.SessionEnded(outcome, view.goal_summary))
@@ -73,21 +72,13 @@ def remove_if_empty(folder: Path) -> None:
 
 
 async def _land(gear: Gear) -> None:
-    """Move the person's branch, only because ``--land`` asked for it and only without losing anything."""
-    created = gear.created
-    tip = await offload(branch_tip, gear.repository, gear.view.integration_branch)
-    if tip is None:
-        return
+    """Land because ``--land`` asked for it; why it could not be done is shown to the person."""
     try:
         result = await offload(
-            land,
-            gear.repository,
-            integration_tip=tip,
-            base_branch=created.base_branch,
-            base_commit=created.base_commit,
+            land_result, gear.repository, gear.view, scratch=gear.worktrees, env=gear.environment
         )
     except OrchestrError as exc:
         hint = f" {exc.hint}" if exc.hint else ""
-        await gear.book.record(f.ProgressNoted("", f"not landed: {exc}.{hint}"))
+        await gear.book.record(f.LandingFailed(f"{exc}.{hint}"))
         return
     await gear.book.record(f.Landed(result.branch, result.commit))

@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 Part = Callable[[], Coroutine[Any, Any, None]]
 
+UNATTENDED_S = 120.0
+"""How long a lead that does not act is waited for while no terminal shows the session."""
 LEAD_LIVES = 3
 """How often a lead is started before the session gives up."""
 REPLY_GRACE_S = 0.3
@@ -59,7 +61,6 @@ class Session:
 
     async def run(self) -> Outcome:
         """Run to the end and name it. Raises ``StaleGeneration`` when a newer supervisor took over."""
-        await self._announce()
         if self._gear.view.outcome is None:
             await self._clear_away()
             await self._live()
@@ -67,7 +68,8 @@ class Session:
             await finish(self._gear, integration=self._integration, pool=self._pool)
         return self._gear.view.outcome or Outcome.CANCELLED
 
-    async def _announce(self) -> None:
+    async def announce(self) -> None:
+        """Record that this process looks after the session, and see that its branch is there."""
         pid = os.getpid()
         started = await offload(start_time, pid) or 0.0
         gear = self._gear
@@ -86,7 +88,7 @@ class Session:
 
     async def _live(self) -> None:
         self._spool.listen()
-        shown = (self._watcher.serve, self._delivery.serve, self._keep_status)
+        shown = (self._watcher.serve, self._delivery.serve, self._keep_status, self._give_up)
         always = (self._integration.serve, self._keep_lead, self._keep_pool, self._steer)
         unseen = (self._watcher.follow_spool,)
         parts: tuple[Part, ...] = (*always, *(shown if self._in_panes else unseen))
@@ -179,6 +181,19 @@ class Session:
                     f.GoalMarked(Outcome.FAILED, f"the lead ended {lives} times, last: {why}")
                 )
             await gear.book.next_after(seq)
+
+    async def _give_up(self) -> None:
+        """End a session whose lead does not act any more and which nobody watches: it would never end."""
+        gear = self._gear
+        while not gear.created.manual:
+            seq, lead = gear.view.last_seq, gear.view.lead
+            if lead is None or not lead.stalled:
+                await gear.book.next_after(seq)
+                continue
+            await gear.book.next_after(seq, timeout_s=UNATTENDED_S)
+            watched = await offload(gear.tmux.attached_clients, gear.tmux_session)
+            if gear.view.last_seq == seq and not watched:
+                await self._mark(f.GoalMarked(Outcome.FAILED, f"the lead stopped acting: {lead.last_note}"))
 
     async def _keep_pool(self) -> None:
         """Keep worktrees ready: filled at the start and after each spawn or merge."""

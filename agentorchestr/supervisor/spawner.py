@@ -111,7 +111,9 @@ class Spawner:
 
     def _take_or_add(self, path: Path, branch: str, commit: str) -> None:
         repository = self._gear.repository
-        if path.is_dir() and branch_tip(repository, branch) is not None:
+        if path.is_dir() and gateway.is_unused(repository, path):
+            gateway.remove_scratch(repository, path)  # a crash cut its taking from the pool off
+        elif path.is_dir() and branch_tip(repository, branch) is not None:
             return  # of a lead that died, or of a spawn that a crash cut off
         gateway.delete_branch(repository, branch, merged_into=commit)
         if not self._pool.take(path, branch=branch, commit=commit):
@@ -158,6 +160,7 @@ class Spawner:
                 agent_session=str(uuid.uuid4()),
                 base_env={**gear.environment, **extra, **ours},
                 path_prefix=gear.folder / "bin",
+                set_up=(*gear.setup.link, *gear.setup.copy),
                 mark=f"{gear.session_id}:{worker.worker_id}:",
             )
         )

@@ -96,6 +96,7 @@ async def serve_until_ended(
         app = build_app(session.office, port=gear.port)
         server = tasks.create_task(serve(app, listener, started=started))
         await started.wait()
+        await session.announce()
         write_control(run_folder, url=gear.url, token=gear.tokens.control)
         outcome = await session.run()
         server.cancel()
