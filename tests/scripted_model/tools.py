@@ -101,4 +101,8 @@ def _script(call: Call) -> str:
     else:
         inner, arguments = call.tool, dict(call.arguments)
     pragma = '// @exec: {"yield_time_ms": 240000}\n'
-    return f"{pragma}const found = await tools.{inner}({json.dumps(arguments)});\ntext(found);\n"
+    # The results are objects round the text: a command's output, an MCP tool's parts.
+    shown = {"exec_command": "found.output"}.get(inner, "found")
+    if inner.startswith("mcp__"):
+        shown = "found.content.map((part) => part.text).join()"
+    return f"{pragma}const found = await tools.{inner}({json.dumps(arguments)});\ntext({shown});\n"
