@@ -60,8 +60,9 @@ def _session(view: SessionView, item: Recorded) -> SessionView:
             )
         case f.NoteWritten(note_id=note_id, author=author, text=text):
             return replace(view, notes=(*view.notes, NoteView(note_id, item.at, author, text)))
-        case f.EventsRead(up_to=up_to):
-            return replace(view, events_read=max(view.events_read, up_to))
+        case f.EventsRead(up_to=up_to, told=told):
+            read = max(view.events_read, up_to)
+            return replace(view, events_read=read, events_told=view.events_told | set(told))
         case f.GoalMarked(outcome=outcome, summary=summary, unverified_reason=reason):
             return replace(view, goal_marked=outcome, goal_summary=summary, unverified_reason=reason)
         case f.StopAsked():

@@ -75,7 +75,8 @@ class MessagesRead:
 
 @dataclass(frozen=True)
 class EventsRead:
-    """The lead was given all events up to this sequence number."""
+    """The lead was given all events up to this sequence number, and those in *told*."""
 
     worker_id: str
-    up_to: int
+    up_to: int = 0
+    told: tuple[int, ...] = ()

@@ -159,6 +159,8 @@ class SessionView:
     events: tuple[LeadEvent, ...] = ()
     events_read: int = 0
     """The lead was given all events up to this sequence number."""
+    events_told: frozenset[int] = frozenset()
+    """Later ones that it was given out of turn, by the tool that caused them."""
     goal_marked: Outcome | None = None
     goal_summary: str = ""
     unverified_reason: str = ""
@@ -189,7 +191,8 @@ class SessionView:
     @property
     def unread_events(self) -> tuple[LeadEvent, ...]:
         """What the lead was not given yet."""
-        return tuple(event for event in self.events if event.seq > self.events_read)
+        told = self.events_told
+        return tuple(event for event in self.events if event.seq > self.events_read and event.seq not in told)
 
     @property
     def team(self) -> tuple[WorkerView, ...]:

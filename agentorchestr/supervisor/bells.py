@@ -89,11 +89,17 @@ def _for_worker(view: SessionView, worker: WorkerView, tool_name: str) -> Bell |
     if unread:
         text = f"A new message from {unread[-1].sender} waits. Call {tool_name} to read it and act on it."
         return Bell(worker.worker_id, f"message {unread[-1].message_id}", text)
-    if worker.report is not None:
+    if worker.report is not None or _waits_for_answer(view, worker):
         return None
     began = "Your last turn failed" if worker.turn_error else "You stopped without a report"
     text = f"{began}. Go on with your task, or say how it stands: report done, blocked or failed."
     return Bell(worker.worker_id, "no report", text, reminds=True)
+
+
+def _waits_for_answer(view: SessionView, worker: WorkerView) -> bool:
+    """Whether its last question to the lead has no message after it: it was told that the answer wakes it."""
+    ours = [m for m in view.messages.values() if worker.worker_id in (m.sender, m.receiver)]
+    return bool(ours) and ours[-1].question and ours[-1].sender == worker.worker_id
 
 
 def _team_works(view: SessionView) -> bool:

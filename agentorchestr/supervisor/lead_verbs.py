@@ -174,14 +174,10 @@ class SteeringVerbs:
         return limit if timeout_s <= 0 else min(timeout_s, limit)
 
     async def _consume(self, told: Callable[[LeadEvent], bool]) -> None:
-        """Mark events as read that a reply just told, as far as no untold one comes before them."""
-        up_to = 0
-        for event in self._gear.view.unread_events:
-            if not told(event):
-                break
-            up_to = event.seq
-        if up_to:
-            await self._book.record(f.EventsRead(LEAD, up_to))
+        """Mark the events as read that a reply just told, so that each is told once."""
+        seqs = tuple(event.seq for event in self._gear.view.unread_events if told(event))
+        if seqs:
+            await self._book.record(f.EventsRead(LEAD, told=seqs))
 
     async def list_workers(self) -> Reply:
         """All workers as they are now."""

@@ -114,4 +114,4 @@ def notes_reply(notes: Sequence[NoteView], after: str) -> Reply:
 
 def running(view: SessionView) -> list[str]:
     """Workers from which something is still to come."""
-    return [w.worker_id for w in view.team if not w.state.ended]
+    return [w.worker_id for w in view.team if not (w.state.ended or w.stalled)]

@@ -139,3 +139,18 @@ def test_news_goes_at_once_and_reminders_take_their_time(view_of: Build) -> None
     assert waits == sorted(waits)
     assert waits[0] > 0
     assert waits[-1] >= 60
+
+
+def test_a_worker_that_asked_the_lead_is_not_reminded_before_the_answer(view_of: Build) -> None:
+    asked = f.MessageQueued("m1", "w1", "lead", "which?", question=True)
+    assert bell(view_of(*lives("w1"), *turn("w1"), asked), "w1") is None
+    answered = f.MessageQueued("m2", "lead", "w1", "this")
+    assert why(view_of(*lives("w1"), *turn("w1"), asked, answered), "w1") == "message m2"
+
+
+def test_an_event_told_by_its_own_tool_is_not_told_again(view_of: Build) -> None:
+    facts = (*lives("lead"), *turn("lead"), *lives("w1"), *lives("w2"))
+    done = [f.WorkerReported(worker_id, Report.DONE, "ok", "tool") for worker_id in ("w1", "w2")]
+    last = view_of(*facts, *done).events[-1].seq
+    left = view_of(*facts, *done, f.EventsRead("lead", told=(last,))).unread_events
+    assert [event.worker_id for event in left] == ["w1"]
