@@ -81,6 +81,7 @@ def sample(hint: object, attempt: MergeAttempt) -> object:
         Report: Report.BLOCKED,
         AgentEventKind: AgentEventKind.ASKS,
         tuple[str, ...]: ("a", "b"),
+        tuple[int, ...]: (3, 4),
         tuple[CheckCommand, ...]: CREATED.checks,
         int | None: None,
         WorktreeSetup: WorktreeSetup(("a",), (), (("sh", "-c", "make"),), ("PORT",)),
