@@ -14,6 +14,9 @@ OrchestrError
 ├── AgentError
 │   ├── AgentSpecInvalid
 │   └── AgentNotReady
+├── BusError
+│   ├── CarrierGone       there is no connection to the broker now
+│   └── CarrierRefused    the broker refused a connection, subscription or message
 ├── ToolRefused           a tool call was understood and is not allowed now
 └── SupervisorUnreachable
 """
@@ -86,6 +89,18 @@ class AgentSpecInvalid(AgentError):
 
 class AgentNotReady(AgentError):
     """An agent is installed but cannot work: not logged in, or too old."""
+
+
+class BusError(OrchestrError):
+    """Agents cannot talk as asked."""
+
+
+class CarrierGone(BusError):
+    """There is no connection to the broker now; what was stored goes out later."""
+
+
+class CarrierRefused(BusError):
+    """The broker refused a connection, a subscription or a message."""
 
 
 class ToolRefused(OrchestrError):

@@ -1,0 +1,1 @@
+"""Agents that talk: letters, cards and delegated tasks, whatever carries them."""
