@@ -62,7 +62,9 @@ def stop_session(paths: Paths, session_id: str) -> SessionView:
     if view.outcome is None:
         view = _end_without_supervisor(paths, session_id)
     TmuxServer(paths.tmux_socket).end_session(tmux_session_name(session_id))
-    forget_secrets(paths.session_run(session_id))
+    if not alive(view):
+        # One that still runs is past the end of its session and does this itself.
+        forget_secrets(paths.session_run(session_id))
     return view
 
 
