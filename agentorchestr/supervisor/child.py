@@ -12,19 +12,27 @@ from agentorchestr.supervisor.spawner import Spawner, first_line
 class ChildSpawner(Spawner):
     """Runs the agent in this terminal, to the end of its one prompt."""
 
+    _child: asyncio.subprocess.Process | None = None
+
+    async def carry_out(self, worker_id: str) -> None:
+        """Start the agent and stay until it ends; the end is the same fact that a dead pane is."""
+        await super().carry_out(worker_id)
+        # Outside the spawn and its undo: an agent that has begun is not taken back with its work.
+        if self._child is not None:
+            status = await self._child.wait()
+            await self._gear.book.record(f.PaneDied(worker_id, status, ""))
+
     def _launch(self, request: LaunchRequest) -> Launch:
         return one_shot(request, first_line(request.brief))
 
     async def _start(self, worker: WorkerView, launch: Launch) -> None:
-        """Run the agent to its end; the end is the same fact that a dead pane is."""
         child = await asyncio.create_subprocess_exec(
             *launch.argv, cwd=launch.cwd, env=launch.env, stdin=asyncio.subprocess.DEVNULL
         )
         started = await offload(start_time, child.pid) or 0.0
         opened = f.PaneOpened(worker.worker_id, "", child.pid, started, launch.agent_session)
         await self._gear.book.record(opened)
-        status = await child.wait()
-        await self._gear.book.record(f.PaneDied(worker.worker_id, status, ""))
+        self._child = child
 
     async def end(self, worker_id: str) -> None:
         """End the child and what it started."""

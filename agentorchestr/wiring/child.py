@@ -1,9 +1,11 @@
 """A manual session without tmux: the supervisor lives in this very process."""
 
 import asyncio
+import signal
 
 from agentorchestr.journal.store import Journal
 from agentorchestr.log import log_to_file
+from agentorchestr.model.facts import StopAsked
 from agentorchestr.model.request import SessionRequest
 from agentorchestr.model.states import Outcome
 from agentorchestr.paths import Paths
@@ -15,6 +17,8 @@ from agentorchestr.wiring.starting import new_session, open_repository
 from agentorchestr.wiring.supervise import bind, build_gear, serve_until_ended
 from agentorchestr.worktree.pool import WorktreePool
 from agentorchestr.worktree.repository import Repository
+
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run_manual_child(request: SessionRequest, paths: Paths) -> tuple[str, Outcome]:
@@ -32,6 +36,20 @@ async def _run(session_id: str, repository: Repository, paths: Paths) -> Outcome
         pool = WorktreePool(repository, gear.worktrees / ".pool", size=0)
         session = Session(gear, pool, spawner=ChildSpawner(gear, pool), in_panes=False)
         try:
-            return await serve_until_ended(session, gear, listener, paths.session_run(session_id))
+            async with asyncio.TaskGroup() as tasks:
+                listening = tasks.create_task(_stop_on_signal(gear.book))
+                outcome = await serve_until_ended(session, gear, listener, paths.session_run(session_id))
+                listening.cancel()
         finally:
             forget_secrets(paths.session_run(session_id))
+    return outcome
+
+
+async def _stop_on_signal(book: Book) -> None:
+    """Let Ctrl-C, or a terminal that closes, stop the session: its work is saved. A second Ctrl-C tears."""
+    asked, loop = asyncio.Event(), asyncio.get_running_loop()
+    for ending in ENDING_SIGNALS:
+        loop.add_signal_handler(ending, asked.set)
+    await asked.wait()
+    loop.remove_signal_handler(signal.SIGINT)
+    await book.record(StopAsked("person"))

@@ -14,7 +14,7 @@ from agentorchestr.process import marked
 from agentorchestr.tmux.server import TmuxServer
 from tests.conftest import git
 from tests.e2e.conftest import Product
-from tests.e2e.test_sessions import GOAL, Scenario, only_view, tasks, wait_for
+from tests.e2e.test_sessions import GOAL, Scenario, only_view, path_without_tmux, tasks, wait_for
 
 CHECKED = ("--goal", "go", "--no-attach", "--trust", "--agents", "practice", "--checks")
 HANGS = "sleep 600"
@@ -116,5 +116,25 @@ def test_stop_without_a_supervisor_keeps_the_work_and_no_secret(
     end()
     assert [path.name for path in run.iterdir()] == ["finished"]
     assert git(repo, "show", f"{view.team[0].branch}:made/00.txt") == "0"
+    product.assert_nothing_left()
+    assert_no_worktree(product, repo)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_a_manual_child_and_keeps_its_work(
+    product: Product, repo: Path, scenario: Scenario, tmp_path: Path, *, ending: signal.Signals
+) -> None:
+    hangs = tasks(1).replace('{ do = "commit"', '{ do = "hang" },\n  { do = "commit"')
+    env = {"AGENTORCHESTR_PRACTICE_SCENARIO": scenario(hangs), "PATH": str(path_without_tmux(tmp_path))}
+    words = ("--manual", "--task", "make file 00", "--agents", "practice", "--trust", "--no-attach")
+    process = product.start(*words, cwd=repo, **env)
+    view = wait_for(
+        product, lambda v: len(v.team) == 1 and (Path(v.team[0].worktree) / "made/00.txt").is_file()
+    )
+    process.send_signal(ending)
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == Outcome.CANCELLED.exit_code, said
+    assert git(repo, "show", f"{view.team[0].branch}:made/00.txt") == "0"
+    assert not list(product.paths.session_run(view.session_id).glob("*"))
     product.assert_nothing_left()
     assert_no_worktree(product, repo)
