@@ -1,6 +1,5 @@
 """The one clock, so that tests own time."""
 
-import asyncio
 import time
 from collections.abc import Callable
 
@@ -18,6 +17,9 @@ class Clock:
 
     async def pause(self, seconds: float) -> None:
         """Let *seconds* pass; the only sleep in the product."""
+        # Half of what the command needs comes by here; asyncio is slow to load and seldom wanted.
+        import asyncio
+
         await asyncio.sleep(seconds)
 
     def rest(self, seconds: float) -> None:

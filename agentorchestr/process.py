@@ -1,6 +1,5 @@
 """Run programs and read the process table; nothing here goes through a shell."""
 
-import asyncio
 import contextlib
 import os
 import selectors
@@ -187,6 +186,8 @@ def run_foreground(argv: Sequence[str], *, env: Mapping[str, str]) -> int:
 
 async def offload(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a blocking *function* in a thread: the only bridge from the core to the drivers."""
+    import asyncio
+
     return await asyncio.to_thread(function, *args, **kwargs)
 
 
