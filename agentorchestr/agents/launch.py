@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,15 +183,3 @@ def toml_inline(value: object) -> str:
     if isinstance(value, str):
         return f'"{escaped(value, "toml")}"'
     return str(value)
-
-
-def locate(spec: AgentSpec, env: Mapping[str, str]) -> Path | None:
-    """The agent's program on PATH; our own Python for one that ships with us."""
-    import sys
-
-    if spec.builtin:
-        return Path(sys.executable)
-    for name in spec.binaries:
-        if found := shutil.which(name, path=env.get("PATH", "")):
-            return Path(found).absolute()
-    return None

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from agentorchestr import __version__
 from agentorchestr.agents import quirks
+from agentorchestr.agents.asking import Askable, locate
 from agentorchestr.agents.environment import clean, expand
-from agentorchestr.agents.launch import locate
 from agentorchestr.agents.probe_cache import Login, LoginState, ProbeCache
-from agentorchestr.agents.spec import AgentSpec
 from agentorchestr.agents.templates import placeholders
 from agentorchestr.errors import OrchestrError
 from agentorchestr.process import ProgramTimeout, run
@@ -45,7 +44,7 @@ class _Version:
 
 
 def probe_all(
-    specs: Iterable[AgentSpec],
+    specs: Iterable[Askable],
     *,
     env: Mapping[str, str],
     cache_file: Path | None = None,
@@ -79,12 +78,12 @@ def probe_all(
 
 
 def _ask_login(
-    pool: ThreadPoolExecutor, spec: AgentSpec, binary: Path, env: Mapping[str, str], cache: ProbeCache
+    pool: ThreadPoolExecutor, spec: Askable, binary: Path, env: Mapping[str, str], cache: ProbeCache
 ) -> "Future[Login]":
     return pool.submit(_login, spec, binary, env, cache)
 
 
-def _installed(spec: AgentSpec, binary: Path, version: _Version, login: Login) -> Installed:
+def _installed(spec: Askable, binary: Path, version: _Version, login: Login) -> Installed:
     detail = version.problem or login.detail
     if not detail and login.state is LoginState.NOT_LOGGED_IN:
         detail = f"not logged in: {spec.login.hint}" if spec.login.hint else "not logged in"
@@ -98,7 +97,7 @@ def _installed(spec: AgentSpec, binary: Path, version: _Version, login: Login) -
     )
 
 
-def _version(spec: AgentSpec, binary: Path, env: Mapping[str, str], cache: ProbeCache) -> _Version:
+def _version(spec: Askable, binary: Path, env: Mapping[str, str], cache: ProbeCache) -> _Version:
     if spec.builtin:
         return _Version(__version__)
     if known := cache.version(spec, binary):
@@ -117,7 +116,7 @@ def _version(spec: AgentSpec, binary: Path, env: Mapping[str, str], cache: Probe
     return _Version(version)
 
 
-def _login(spec: AgentSpec, binary: Path, env: Mapping[str, str], cache: ProbeCache) -> Login:
+def _login(spec: Askable, binary: Path, env: Mapping[str, str], cache: ProbeCache) -> Login:
     probe = spec.login
     if spec.builtin or any(env.get(name) for name in probe.env):
         return Login(LoginState.READY)
@@ -138,7 +137,7 @@ def _holds_something(path: Path) -> bool:
         return False
 
 
-def _ask(spec: AgentSpec, binary: Path, env: Mapping[str, str], cache: ProbeCache) -> Login:
+def _ask(spec: Askable, binary: Path, env: Mapping[str, str], cache: ProbeCache) -> Login:
     probe = spec.login
     try:
         done = run(
@@ -163,7 +162,7 @@ def _ask(spec: AgentSpec, binary: Path, env: Mapping[str, str], cache: ProbeCach
     return login
 
 
-def _output(spec: AgentSpec, binary: Path, words: tuple[str, ...], env: Mapping[str, str]) -> str:
+def _output(spec: Askable, binary: Path, words: tuple[str, ...], env: Mapping[str, str]) -> str:
     done = run(
         [binary, *words], timeout_s=PROBE_LIMIT_S, cwd=_home(env), env=_quiet(spec, env), merge_stderr=True
     )
@@ -175,7 +174,7 @@ def _home(env: Mapping[str, str]) -> Path:
     return home if home.is_dir() else Path("/")
 
 
-def _quiet(spec: AgentSpec, env: Mapping[str, str]) -> dict[str, str]:
+def _quiet(spec: Askable, env: Mapping[str, str]) -> dict[str, str]:
     """The environment of a probe: as for a launch, without what only a launch knows."""
     fixed = {name: text for name, text in spec.env.items() if not placeholders(text)}
     return {**clean(env), **fixed, "NO_COLOR": "1", "TERM": "dumb"}

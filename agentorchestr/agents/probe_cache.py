@@ -4,14 +4,12 @@ import json
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
+from agentorchestr.agents.asking import Askable
 from agentorchestr.agents.environment import expand
-from agentorchestr.agents.spec import AgentSpec
 from agentorchestr.paths import ensure_private, write_private
 
 LOGIN_HOLDS_S = 60.0
@@ -34,20 +32,35 @@ class Login:
     detail: str = ""
 
 
-class KnownLogin(BaseModel):
+@dataclass(frozen=True)
+class KnownLogin:
     """A log-in state, and when it was asked for."""
 
-    model_config = ConfigDict(extra="ignore")
     state: LoginState
     at: float
 
 
-class Kept(BaseModel):
-    """The cache file."""
+@dataclass(frozen=True)
+class Kept:
+    """The cache file. Loading pydantic to check what we wrote ourselves takes longer than most probes."""
 
-    model_config = ConfigDict(extra="ignore")
-    versions: dict[str, str] = Field(default_factory=dict)
-    logins: dict[str, KnownLogin] = Field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    logins: dict[str, KnownLogin] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, raw: bytes) -> "Kept":
+        """The content of a cache file. Raises ``ValueError`` or its like when it is not one."""
+        match json.loads(raw):
+            case {"versions": dict(versions), "logins": dict(logins)}:
+                return cls(
+                    {key: _text(version) for key, version in versions.items()},
+                    {
+                        key: KnownLogin(LoginState(known["state"]), float(known["at"]))
+                        for key, known in logins.items()
+                    },
+                )
+            case other:
+                raise ValueError(f"not a cache: {type(other).__name__}")
 
 
 class ProbeCache:
@@ -65,8 +78,8 @@ class ProbeCache:
             return cls(Kept())
         try:
             with file.open("rb") as source:
-                return cls(Kept.model_validate_json(source.read(CACHE_BYTES)))
-        except (OSError, ValidationError):
+                return cls(Kept.read(source.read(CACHE_BYTES)))
+        except (OSError, ValueError, TypeError, LookupError, OverflowError, RecursionError):
             return cls(Kept())
 
     def write(self, file: Path | None) -> None:
@@ -75,28 +88,28 @@ class ProbeCache:
             return
         try:
             ensure_private(file.parent)
-            write_private(file, self._kept.model_dump_json())
+            write_private(file, json.dumps(asdict(self._kept)))
         except OSError:
             return
 
-    def version(self, spec: AgentSpec, binary: Path) -> str:
+    def version(self, spec: Askable, binary: Path) -> str:
         """The known version of this very file; empty when unknown."""
         return self._kept.versions.get(_key(spec, binary, spec.version.pattern), "")
 
-    def keep_version(self, spec: AgentSpec, binary: Path, version: str) -> None:
+    def keep_version(self, spec: Askable, binary: Path, version: str) -> None:
         """Remember the version of this very file."""
         with self._lock:
             self._kept.versions[_key(spec, binary, spec.version.pattern)] = version
             self._changed = True
 
-    def login(self, spec: AgentSpec, binary: Path, env: Mapping[str, str]) -> Login | None:
+    def login(self, spec: Askable, binary: Path, env: Mapping[str, str]) -> Login | None:
         """The known log-in state, if it was asked for within the last minute and nothing changed since."""
         known = self._kept.logins.get(_login_key(spec, binary, env))
         if known is None or not 0 <= time.time() - known.at < LOGIN_HOLDS_S:
             return None
         return Login(known.state)
 
-    def keep_login(self, spec: AgentSpec, binary: Path, env: Mapping[str, str], login: Login) -> None:
+    def keep_login(self, spec: Askable, binary: Path, env: Mapping[str, str], login: Login) -> None:
         """Remember a log-in state for a minute; older ones go."""
         now, logins = time.time(), self._kept.logins
         with self._lock:
@@ -106,11 +119,17 @@ class ProbeCache:
             self._changed = True
 
 
-def _key(spec: AgentSpec, binary: Path, *more: str) -> str:
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def _key(spec: Askable, binary: Path, *more: str) -> str:
     return json.dumps([spec.name, str(binary), _stamp(binary.resolve()), *more])
 
 
-def _login_key(spec: AgentSpec, binary: Path, env: Mapping[str, str]) -> str:
+def _login_key(spec: Askable, binary: Path, env: Mapping[str, str]) -> str:
     stamps = [_stamp(path) for name in spec.login.watch if (path := expand(name, env)) is not None]
     return _key(spec, binary, env.get("HOME", ""), *spec.login.argv, *stamps)
 

@@ -3,7 +3,6 @@
 Text in ``launch``, ``files`` and ``env`` is a template; see ``templates`` for the placeholders.
 """
 
-import re
 import tomllib
 from enum import StrEnum
 from pathlib import Path
@@ -11,11 +10,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from agentorchestr.agents.asking import SPEC_BYTES, LoginProbe, Regex, VersionProbe
 from agentorchestr.agents.templates import ARGV_NAMES, FILE_NAMES, placeholders
 from agentorchestr.errors import AgentSpecInvalid
 from agentorchestr.model.states import AgentEventKind
-
-SPEC_BYTES = 256 * 1024
 
 
 class PromptBy(StrEnum):
@@ -32,14 +30,6 @@ class Role(StrEnum):
     WORKER = "worker"
 
 
-def _is_regex(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as exc:
-        raise ValueError(f"not a regular expression: {exc}") from exc
-    return text
-
-
 def _known_argv(word: str) -> str:
     return _known(word, ARGV_NAMES, "a command line")
 
@@ -54,7 +44,6 @@ def _known(text: str, names: frozenset[str], where: str) -> str:
     return text
 
 
-Regex = Annotated[str, AfterValidator(_is_regex)]
 # The token is not among these names: whoever can list processes can read every command line.
 Word = Annotated[str, AfterValidator(_known_argv)]
 Text = Annotated[str, AfterValidator(_known_file)]
@@ -66,33 +55,6 @@ class Part(BaseModel):
     """A table of a spec file: frozen, and strict about keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class VersionProbe(Part):
-    """How to ask for the version. The first group of *pattern* is the version."""
-
-    argv: tuple[str, ...] = ("--version",)
-    pattern: Regex = r"(\d+\.\d+[\w.+-]*)"
-
-
-class LoginProbe(Part):
-    """How to tell whether somebody is logged in, cheapest first: variables, then a command, then files."""
-
-    env: tuple[str, ...] = ()
-    """Any of these set: ready."""
-    argv: tuple[str, ...] = ()
-    ready: Regex = ""
-    """Matches the output of ``argv`` when logged in; empty: exit code 0 decides."""
-    not_logged_in: Regex = ""
-    """Matches the output when not; with neither match the state is unknown."""
-    files: tuple[str, ...] = ()
-    """Any of these not empty: ready (``~`` and ``$VARIABLE`` are expanded)."""
-    files_decide: bool = False
-    """Without any of the files nobody is logged in; otherwise it is unknown."""
-    watch: tuple[str, ...] = ()
-    """Files that a log-in writes: when one changes, the command is asked again."""
-    hint: str = ""
-    """What a person types to log in."""
 
 
 class LaunchLines(Part):

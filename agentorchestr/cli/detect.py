@@ -1,7 +1,11 @@
 """``--detect``: which agents and programs are on this machine."""
 
-from agentorchestr.agents.catalogue import load_catalogue
-from agentorchestr.cli.choosing import Catalogue, Wanted, check_names
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+
+from agentorchestr.agents.asking import Askable, read_early
+from agentorchestr.agents.catalogue import load_askable, load_catalogue
 from agentorchestr.cli.product import Shell
 from agentorchestr.cli.render import Screen
 from agentorchestr.cli.words import split_names
@@ -12,10 +16,17 @@ _LOGIN = {"READY": "ready", "NOT_LOGGED_IN": "installed, not logged in", "UNKNOW
 
 def show_detected(shell: Shell, *, names: tuple[str, ...] = ()) -> int:
     """Show what is there; *names* restricts the agents. Gives 0 whatever is found."""
-    catalogue = load_catalogue(shell.paths.config / "agents")
-    wanted = check_names(Wanted(split_names(names)), catalogue).agents
-    found = detect_all(shell.env, probe=lambda: shell.product.detect(shell.paths, shell.env, wanted))
     screen = Screen(as_json=shell.as_json)
+    wanted = split_names(names)
+    own = shell.paths.config / "agents"
+    if not set(wanted) <= set(read_early(own)):
+        _check(wanted, own)
+    found = detect_all(
+        shell.env,
+        probe=lambda: shell.product.detect(shell.paths, shell.env, wanted),
+        meanwhile=lambda: screen.is_terminal and not screen.as_json and import_module("rich.table"),
+    )
+    catalogue = load_askable(own)
     if screen.as_json:
         screen.envelope("detect", _shape(found, catalogue))
     else:
@@ -23,7 +34,14 @@ def show_detected(shell: Shell, *, names: tuple[str, ...] = ()) -> int:
     return 0
 
 
-def _show(screen: Screen, found: Detected, catalogue: Catalogue) -> None:
+def _check(names: tuple[str, ...], own: Path) -> None:
+    """Raise ``UsageError`` for a name that no spec has. Loads far more than a probe needs."""
+    from agentorchestr.cli.choosing import Wanted, check_names
+
+    check_names(Wanted(names), load_catalogue(own))
+
+
+def _show(screen: Screen, found: Detected, catalogue: Mapping[str, Askable]) -> None:
     screen.table(
         ("agent", "version", "state", "proven", "program", "detail"),
         [
@@ -49,7 +67,7 @@ def _show(screen: Screen, found: Detected, catalogue: Catalogue) -> None:
     screen.line(f"keys set: {', '.join(found.keys) or 'none'}")
 
 
-def _shape(found: Detected, catalogue: Catalogue) -> dict[str, object]:
+def _shape(found: Detected, catalogue: Mapping[str, Askable]) -> dict[str, object]:
     return {
         "agents": [
             {

@@ -19,9 +19,18 @@ class Detected:
     keys: tuple[str, ...]
 
 
-def detect_all(env: Mapping[str, str], *, probe: Callable[[], Sequence[Installed]]) -> Detected:
-    """Ask agents and programs at the same time: as fast as the slowest single one."""
+def detect_all(
+    env: Mapping[str, str],
+    *,
+    probe: Callable[[], Sequence[Installed]],
+    meanwhile: Callable[[], object] = lambda: None,
+) -> Detected:
+    """Ask agents and programs at the same time: as fast as the slowest single one.
+
+    *meanwhile* is called once all were asked, while they think about it.
+    """
     with ThreadPoolExecutor(len(PROGRAMS) + 1) as pool:
         agents = pool.submit(probe)
-        programs = list(pool.map(lambda name: probe_program(name, env=env), PROGRAMS))
+        programs = pool.map(lambda name: probe_program(name, env=env), PROGRAMS)
+        meanwhile()
         return Detected(tuple(agents.result()), tuple(programs), keys_set(env))

@@ -184,10 +184,26 @@ def test_a_known_login_holds_for_a_minute_only(tmp_path: Path, env: dict[str, st
     assert log.read_text().split().count("login") == 2
 
 
-def test_a_broken_cache_file_is_made_anew(tmp_path: Path, env: dict[str, str], program: Program) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"versions": 3',
+        "[1]",
+        "\udcff",
+        "[" * 100_000,
+        '{"versions": {"a": 1}, "logins": {}}',
+        '{"versions": {}, "logins": {"a": 1}}',
+        '{"versions": {}, "logins": {"a": {"at": 1}}}',
+        '{"versions": {}, "logins": {"a": {"state": "happy", "at": 1}}}',
+        f'{{"versions": {{}}, "logins": {{"a": {{"state": "ready", "at": 1{"0" * 400}}}}}}}',
+    ],
+)
+def test_a_broken_cache_file_is_made_anew(
+    tmp_path: Path, env: dict[str, str], program: Program, text: str
+) -> None:
     program("tool", GOOD)
     cache = tmp_path / "probes.json"
-    cache.write_text('{"versions": 3')
+    cache.write_bytes(text.encode(errors="surrogateescape"))
     assert only(spec_named(tmp_path), env, cache).version == "1.2"
     assert json.loads(cache.read_text())["versions"]
 

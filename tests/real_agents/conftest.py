@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from agentorchestr.agents.asking import locate
 from agentorchestr.agents.catalogue import load_catalogue
-from agentorchestr.agents.launch import LaunchRequest, build_launch, locate
+from agentorchestr.agents.launch import LaunchRequest, build_launch
 from agentorchestr.agents.trust import trust_repository
 from tests.conftest import git
 from tests.real_agents import binaries
