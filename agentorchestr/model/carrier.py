@@ -5,6 +5,16 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+LETTERS_ROOT = "agentorchestr/v1"
+"""The root of the topics of letters: ``in/<to>/<from>`` and ``all/<from>``."""
+A2A_ROOT = "$a2a/v1"
+"""The root of the topics of the A2A-over-MQTT profile: discovery, request, reply, event."""
+
+
+def leaves_out_own(topic_filter: str) -> bool:
+    """Whether a subscriber to *topic_filter* does not hear itself (no-local): with broadcasts, and only there."""
+    return topic_filter.startswith(f"{LETTERS_ROOT}/all/")
+
 
 class Delivered(Enum):
     """What the carrier said to a publish."""
