@@ -252,7 +252,9 @@ class Terminal:
     def _restore(self, before: list[int | list[bytes | int]]) -> None:
         rows = "".join(f"{line.mark} {line.text}\r\n" for line in list(self._log)[-LAST_LINES:])
         self._write(LEAVE_SCREEN + rows.encode(errors="replace"))
-        signal.set_wakeup_fd(-1)
+        # A step that dies on purpose leaves from the thread of its turn, where signals cannot be set.
+        with contextlib.suppress(ValueError):
+            signal.set_wakeup_fd(-1)
         with contextlib.suppress(termios.error):
             termios.tcsetattr(self._stdin, termios.TCSANOW, before)
 
