@@ -36,6 +36,7 @@ REPLY_GRACE_S = 0.3
 """Lets the tool call that ended the session get its answer before its agent is ended."""
 LAST_WORDS_S = 30.0
 """How long an agent that runs as our child may go on after its report: nobody sees it otherwise."""
+LAST_LINES = 3
 LEAD_TASK = "lead the session"
 
 
@@ -176,7 +177,7 @@ class Session:
                 await gear.book.record(self._spawner.intent(order))
                 self._start_worker(LEAD)
             elif lead.state in {WorkerState.DEAD, WorkerState.FAILED}:
-                why = lead.summary or lead.last_screen.strip()[-300:] or "no reason seen"
+                why = lead.summary or _last_words(lead.last_screen) or "no reason seen"
                 await gear.book.record(
                     f.GoalMarked(Outcome.FAILED, f"the lead ended {lives} times, last: {why}")
                 )
@@ -208,6 +209,12 @@ class Session:
 
     async def _keep_status(self) -> None:
         await keep_status_line(self._gear)
+
+
+def _last_words(screen: str) -> str:
+    """The last lines with text of *screen*: an agent that fell says why at its end, above empty lines."""
+    lines = [line.strip() for line in screen.splitlines() if line.strip()]
+    return " / ".join(lines[-LAST_LINES:])[-300:]
 
 
 def _pool_key(view: SessionView) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agentorchestr.clock import until
-from agentorchestr.model.states import Outcome
+from agentorchestr.model.states import LEAD, Outcome
 from agentorchestr.model.view import SessionView
 from agentorchestr.process import marked
 from agentorchestr.tmux.server import TmuxServer
@@ -138,3 +138,16 @@ def test_a_signal_stops_a_manual_child_and_keeps_its_work(
     assert not list(product.paths.session_run(view.session_id).glob("*"))
     product.assert_nothing_left()
     assert_no_worktree(product, repo)
+
+
+def test_a_lead_that_always_dies_ends_the_session_with_its_last_words(
+    product: Product, repo: Path, scenario: Scenario
+) -> None:
+    path = scenario('[[lead]]\nmatch = "."\nturns = [[{ do = "say", text = "no model" }, { do = "die" }]]\n')
+    done = product.run(*GOAL, cwd=repo, AGENTORCHESTR_PRACTICE_SCENARIO=path)
+    assert done.returncode == Outcome.FAILED.exit_code, done.stdout + done.stderr
+    view = only_view(product)
+    assert view.workers[LEAD].exit_status == 1
+    assert "dying on purpose" in view.goal_summary
+    assert "\n" not in view.goal_summary
+    product.assert_nothing_left()
