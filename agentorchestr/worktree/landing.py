@@ -85,7 +85,8 @@ def _forward(repo: Repository, branch: str, *, current: str, tip: str) -> LandRe
 
 def _by_hand(tree: Path, tip: str) -> str:
     git = f"git -C {shlex.quote(str(tree))}"
-    return f"commit or move these files, then: {git} merge --ff-only {tip[:12]}"
+    # Not "commit": the branch would then have a commit of its own, and nothing could be fast-forwarded.
+    return f"move these files or put them aside ({git} stash -u), then: {git} merge --ff-only {tip[:12]}"
 
 
 def _refuse_overlap(tree: Path, branch: str, *, current: str, tip: str) -> None:

@@ -58,11 +58,16 @@ def test_landing_twice_moves_nothing(landing: Land) -> None:
     assert not landing().moved
 
 
-def test_a_dirty_file_of_the_change_is_not_overwritten(found: Repository, landing: Land, start: str) -> None:
+def test_a_dirty_file_of_the_change_is_not_overwritten(
+    found: Repository, landing: Land, start: str, tip: str
+) -> None:
     (found.root / "README.md").write_text("mine\n")
     error = refused(landing, found, start, r"README\.md")
     assert (found.root / "README.md").read_text() == "mine\n"
     assert "merge --ff-only" in error.hint
+    assert "stash -u" in error.hint
+    git(found.root, "stash", "-u")
+    git(found.root, "merge", "--ff-only", tip)
 
 
 def test_a_staged_file_of_the_change_is_not_overwritten(found: Repository, landing: Land, start: str) -> None:
