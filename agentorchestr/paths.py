@@ -81,7 +81,11 @@ def ensure_private(folder: Path) -> Path:
     Raises ``OrchestrError`` when it exists and is a link or belongs to somebody else; a looser mode of
     our own folder is tightened.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # mkdir gives its mode to the last folder only.
+    missing = [place for place in folder.parents if not place.exists()]
+    for place in reversed(missing):
+        place.mkdir(mode=0o700, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if stat.S_ISLNK(found.st_mode) or found.st_uid != os.geteuid():
         raise OrchestrError(
