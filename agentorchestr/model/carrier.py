@@ -12,7 +12,7 @@ A2A_ROOT = "$a2a/v1"
 
 
 def leaves_out_own(topic_filter: str) -> bool:
-    """Whether a subscriber to *topic_filter* does not hear itself (no-local): with broadcasts, and only there."""
+    """Whether a subscriber to *topic_filter* does not hear itself (no-local): only with broadcasts."""
     return topic_filter.startswith(f"{LETTERS_ROOT}/all/")
 
 
