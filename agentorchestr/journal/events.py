@@ -17,8 +17,12 @@ def lead_event(view: SessionView, item: Recorded) -> LeadEvent | None:
             return LeadEvent(item.seq, "spawn_failed", worker_id, why)
         case f.WorkerStalled(worker_id=worker_id, why=why) if worker_id != LEAD:
             return LeadEvent(item.seq, "idle", worker_id, why)
-        case f.MessageQueued(receiver=receiver, sender=sender, body=body) if receiver == LEAD:
+        case f.MessageQueued(receiver=receiver, sender=sender, body=body, question=True) if receiver == LEAD:
             return LeadEvent(item.seq, "question", sender, body)
+        case f.MessageQueued(receiver=receiver, sender=sender, subject=subject) if receiver == LEAD:
+            return LeadEvent(
+                item.seq, "message", sender, f"{subject or 'a message'}: read it with read_inbox"
+            )
         case f.MergeEnded(attempt=attempt):
             return LeadEvent(item.seq, "merge", attempt.worker_id, attempt.why, merge=attempt)
         case f.VerifyEnded(verdict=verdict):

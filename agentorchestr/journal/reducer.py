@@ -111,15 +111,30 @@ def _change_worker(view: SessionView, fact: f.Fact, at: float) -> None:
 
 def _message(view: SessionView, fact: f.MessageQueued | f.MessagesRead, at: float) -> SessionView:
     if isinstance(fact, f.MessageQueued):
-        view.messages[fact.message_id] = MessageView(
-            fact.message_id, at, fact.sender, fact.receiver, fact.body, fact.question
-        )
+        # A letter that arrives a second time is the same message.
+        view.messages.setdefault(fact.message_id, _message_view(fact, at))
         return view
     for message_id in fact.message_ids:
         message = view.messages.get(message_id)
         if message is not None and message.read_at is None:
             view.messages[message_id] = replace(message, read_at=at)
     return view
+
+
+def _message_view(fact: f.MessageQueued, at: float) -> MessageView:
+    return MessageView(
+        message_id=fact.message_id,
+        at=at,
+        sender=fact.sender,
+        receiver=fact.receiver,
+        body=fact.body,
+        question=fact.question,
+        subject=fact.subject,
+        priority=fact.priority,
+        thread=fact.thread,
+        answers=fact.answers,
+        verified=fact.verified,
+    )
 
 
 def _task(view: SessionView, fact: f.TaskAdded | f.TaskClaimed | f.TaskClosed) -> SessionView:

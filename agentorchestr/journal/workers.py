@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from agentorchestr.model import facts as f
-from agentorchestr.model.states import AgentEventKind, MergeResult, Report, WorkerState
+from agentorchestr.model.states import LEAD, SUPERVISOR, AgentEventKind, MergeResult, Report, WorkerState
 from agentorchestr.model.view import Tokens, WorkerView
 
 WORKER_FACTS = (
@@ -65,10 +65,11 @@ def reduce_worker(worker: WorkerView, fact: f.Fact) -> WorkerView:
             return replace(worker, killed=True, alive=False, in_turn=False, asks="")
         case f.ProgressNoted(text=text):
             return replace(worker, last_note=text)
-        case f.MessageQueued():
-            # New work: what it said of the old is no longer the answer, unless nobody is there to do it.
+        case f.MessageQueued(sender=sender):
             fresh = replace(worker, bells=0, stalled=False)
-            if worker.report is None or worker.is_lead or not worker.alive:
+            # New work from above: what it said of the old is no longer the answer. A peer's note is no order.
+            orders = sender in {LEAD, SUPERVISOR} and worker.alive and not worker.is_lead
+            if worker.report is None or not orders:
                 return fresh
             return replace(fresh, report=None, rounds=worker.rounds + 1)
         case f.DoorbellRung(why=why):

@@ -9,6 +9,7 @@ import anyio
 from pydantic import ValidationError
 
 from agentorchestr.mcp_server.lead_tools import LEAD_TOOLS
+from agentorchestr.mcp_server.mail_tools import MAIL_TOOLS
 from agentorchestr.mcp_server.replies import (
     FORBIDDEN,
     NO_SUCH_TOOL,
@@ -25,8 +26,8 @@ from agentorchestr.supervisor.desk import Desk, Principal, PrincipalKind, Reply
 logger = logging.getLogger(__name__)
 
 TOOLS: Mapping[PrincipalKind, Mapping[str, type[Tool]]] = {
-    PrincipalKind.LEAD: {tool.name: tool for tool in LEAD_TOOLS},
-    PrincipalKind.WORKER: {tool.name: tool for tool in WORKER_TOOLS},
+    PrincipalKind.LEAD: {tool.name: tool for tool in (*LEAD_TOOLS, *MAIL_TOOLS)},
+    PrincipalKind.WORKER: {tool.name: tool for tool in (*WORKER_TOOLS, *MAIL_TOOLS)},
     PrincipalKind.CONTROL: {},
 }
 SHOWN_CHARS = 40

@@ -67,17 +67,22 @@ class Wait(Tool):
         return self.model_copy(update={"timeout_s": min(self.timeout_s, limit_s)})
 
 
+UNSAID = frozenset({"additionalProperties", "minLength", "maxLength", "maxItems"})
+"""Kept by us, and told in the refusal: said in each schema, they would cost every agent a thousand bytes."""
+
+
 def input_schema(tool: type[Tool]) -> dict[str, object]:
-    """The JSON schema of a tool's arguments, without the titles pydantic makes up."""
+    """The JSON schema of a tool's arguments: what a model needs to call it right, and no more."""
     schema = tool.model_json_schema()
     schema.pop("description", None)
-    return {key: _untitled(value) for key, value in schema.items() if key != "title"}
+    return {key: _short(value) for key, value in schema.items() if key not in UNSAID and key != "title"}
 
 
-def _untitled(value: object) -> object:
-    """Drop ``title`` where it is a schema's own word, not a property of that name (such as a task's)."""
+def _short(value: object) -> object:
+    """Drop limits, and ``title`` where it is a schema's own word, not a property of that name."""
     if isinstance(value, list):
-        return [_untitled(item) for item in value]
+        return [_short(item) for item in value]
     if isinstance(value, dict):
-        return {k: _untitled(v) for k, v in value.items() if not (k == "title" and isinstance(v, str))}
+        kept = ((k, v) for k, v in value.items() if not (k == "title" and isinstance(v, str)))
+        return {k: _short(v) for k, v in kept if not (k in UNSAID and isinstance(v, bool | int))}
     return value

@@ -4,6 +4,8 @@ from enum import StrEnum
 
 LEAD = "lead"
 """The worker id of the lead."""
+SUPERVISOR = "supervisor"
+"""The sender of what we tell an agent ourselves."""
 CONTROL = "control"
 """The principal of the person's own commands."""
 

@@ -45,13 +45,23 @@ class TaskClosed:
 
 @dataclass(frozen=True)
 class MessageQueued:
-    """A message to an agent. *urgent* ones wake an idle agent; the body is fetched by its tool."""
+    """A message to an agent of this session; the body is fetched by its tool.
+
+    *sender* is an agent of the session, ``supervisor``, or the whole address of an agent elsewhere.
+    """
 
     message_id: str
     sender: str
     receiver: str
     body: str
     question: bool = False
+    subject: str = ""
+    priority: str = "normal"
+    thread: str = ""
+    answers: str = ""
+    """The message that this one answers."""
+    verified: bool = True
+    """The sender's name was proven: by its token here, or by its login at the broker."""
 
 
 @dataclass(frozen=True)

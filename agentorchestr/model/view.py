@@ -117,6 +117,11 @@ class MessageView:
     receiver: str
     body: str
     question: bool = False
+    subject: str = ""
+    priority: str = "normal"
+    thread: str = ""
+    answers: str = ""
+    verified: bool = True
     read_at: float | None = None
 
 
@@ -193,6 +198,11 @@ class SessionView:
         """What the lead was not given yet."""
         told = self.events_told
         return tuple(event for event in self.events if event.seq > self.events_read and event.seq not in told)
+
+    def unread_of(self, worker_id: str) -> tuple[MessageView, ...]:
+        """Messages that wait for *worker_id*, oldest first."""
+        mine = (m for m in self.messages.values() if m.receiver == worker_id)
+        return tuple(message for message in mine if message.read_at is None)
 
     @property
     def team(self) -> tuple[WorkerView, ...]:

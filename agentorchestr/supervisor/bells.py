@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from agentorchestr.model.states import LEAD
+from agentorchestr.model.states import LEAD, SUPERVISOR
 from agentorchestr.model.view import LeadEvent, SessionView, WorkerView
 
 MAX_BELLS = 3
@@ -85,9 +85,10 @@ def _for_lead(view: SessionView, tool_name: str) -> Bell | None:
 
 
 def _for_worker(view: SessionView, worker: WorkerView, tool_name: str) -> Bell | None:
-    unread = [m for m in view.messages.values() if m.receiver == worker.worker_id and m.read_at is None]
+    unread = view.unread_of(worker.worker_id)
     if unread:
-        text = f"A new message from {unread[-1].sender} waits. Call {tool_name} to read it and act on it."
+        sender = unread[-1].sender if unread[-1].sender in (*view.workers, SUPERVISOR) else "another agent"
+        text = f"A new message from {sender} waits. Call {tool_name} to read it and act on it."
         return Bell(worker.worker_id, f"message {unread[-1].message_id}", text)
     if worker.report is not None or _waits_for_answer(view, worker):
         return None

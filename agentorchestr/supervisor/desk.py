@@ -82,6 +82,19 @@ class WorkerVerbs(Protocol):
     async def ask_lead(self, question: str) -> Reply: ...
 
 
+class MailVerbs(Protocol):
+    """What lead and workers share: messages to one another."""
+
+    async def send_message(
+        self, to: str, body: str, *, subject: str, priority: str, answers: str
+    ) -> Reply: ...
+    async def broadcast(self, body: str, *, subject: str) -> Reply: ...
+    async def read_inbox(self) -> Reply: ...
+    async def wait_for_message(self, *, timeout_s: float) -> Reply: ...
+    async def list_agents(self, *, capability: str) -> Reply: ...
+    async def task_status(self, message_id: str) -> Reply: ...
+
+
 class Desk(Protocol):
     """Everything the HTTP app needs of the core."""
 
@@ -99,6 +112,9 @@ class Desk(Protocol):
 
     def worker(self, principal: Principal) -> WorkerVerbs:
         """The verbs of one worker."""
+
+    def mail(self, principal: Principal) -> MailVerbs:
+        """The mail of a lead or worker."""
 
     async def events(self, *, after: int, wait_s: float) -> Sequence[Recorded]:
         """Facts after *after*, at most 500; waits up to *wait_s* for the first."""

@@ -11,6 +11,7 @@ from agentorchestr.supervisor.desk import Principal, PrincipalKind
 from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.integration import Integration
 from agentorchestr.supervisor.lead_results import LeadDesk
+from agentorchestr.supervisor.mail_verbs import MailDesk
 from agentorchestr.supervisor.spawner import Spawner
 from agentorchestr.supervisor.worker_verbs import WorkerDesk
 
@@ -73,6 +74,10 @@ class Office:
             integration=self._integration,
             wait_limit_s=principal.wait_limit_s,
         )
+
+    def mail(self, principal: Principal) -> MailDesk:
+        """The mail of a lead or worker."""
+        return MailDesk(self._gear, principal)
 
     def _check(self, principal: Principal, kind: PrincipalKind) -> None:
         if principal.kind is not kind:

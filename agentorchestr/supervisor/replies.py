@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from agentorchestr.model.states import CheckOutcome
 from agentorchestr.model.verdict import CheckRun, MergeAttempt, Verdict
-from agentorchestr.model.view import LeadEvent, NoteView, SessionView, TaskView, WorkerView
+from agentorchestr.model.view import LeadEvent, MessageView, NoteView, SessionView, TaskView, WorkerView
 from agentorchestr.supervisor.desk import Reply
 
 NOTE_CHARS = 300
@@ -103,6 +103,20 @@ def task_line(task: TaskView, tasks: dict[str, TaskView]) -> dict[str, object]:
     if open_before:
         line["waits_for"] = open_before
     return line
+
+
+def message_line(message: MessageView) -> dict[str, object]:
+    """One message for its receiver's model: the body is data, from a sender who is named."""
+    line: dict[str, object] = {"message_id": message.message_id, "sender": message.sender}
+    if not message.verified:
+        line["sender_unverified"] = True
+    for name in ("subject", "thread", "answers"):
+        value = getattr(message, name)
+        if value:
+            line[name] = value
+    if message.priority != "normal":
+        line["priority"] = message.priority
+    return {**line, "body": message.body}
 
 
 def notes_reply(notes: Sequence[NoteView], after: str) -> Reply:

@@ -3,17 +3,26 @@
 import uuid
 
 from agentorchestr.model.facts import Fact, MessageQueued
-from agentorchestr.model.states import MergeResult
+from agentorchestr.model.states import SUPERVISOR, MergeResult
 from agentorchestr.model.verdict import CheckRun, Conflict, MergeAttempt
 from agentorchestr.model.view import WorkerView, integration_branch
 
-SUPERVISOR = "supervisor"
 EVIDENCE_CHARS = 6000
 
 
 def message(receiver: str, body: str, *, sender: str = SUPERVISOR, question: bool = False) -> MessageQueued:
     """A message with an id of its own."""
     return MessageQueued(f"msg-{uuid.uuid4().hex[:8]}", sender, receiver, body, question)
+
+
+def letter(
+    sender: str, receiver: str, body: str, *, subject: str = "", priority: str = "normal", answers: str = ""
+) -> MessageQueued:
+    """A message of one agent of the session to another."""
+    message_id = f"msg-{uuid.uuid4().hex[:8]}"
+    return MessageQueued(
+        message_id, sender, receiver, body, subject=subject, priority=priority, answers=answers
+    )
 
 
 def told_after_merge(worker: WorkerView, attempt: MergeAttempt) -> list[Fact]:

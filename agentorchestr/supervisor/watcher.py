@@ -195,7 +195,7 @@ class Watcher:
     def _is_awaited(self, worker: WorkerView) -> bool:
         """Whether somebody waits for this turn's end: a lost hook must not keep a message for ever."""
         view = self._gear.view
-        unread = any(m.receiver == worker.worker_id and m.read_at is None for m in view.messages.values())
+        unread = bool(view.unread_of(worker.worker_id))
         return worker.in_turn and (unread or (worker.is_lead and bool(view.unread_events)))
 
     def _read_screen(self, worker: WorkerView) -> AgentSignal | None:

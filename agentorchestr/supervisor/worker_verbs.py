@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 from agentorchestr.errors import ToolRefused
 from agentorchestr.model import facts as f
-from agentorchestr.model.states import LEAD, Report
-from agentorchestr.model.view import MessageView, SessionView, WorkerView
+from agentorchestr.model.states import LEAD, SUPERVISOR, Report
+from agentorchestr.model.view import SessionView, WorkerView
 from agentorchestr.supervisor import told
 from agentorchestr.supervisor.desk import Reply
 from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.integration import Integration
 from agentorchestr.supervisor.lead_verbs import write_note
-from agentorchestr.supervisor.replies import notes_reply, task_line, verdict_line
+from agentorchestr.supervisor.replies import message_line, notes_reply, task_line, verdict_line
 
 
 class WorkerDesk:
@@ -30,7 +30,7 @@ class WorkerDesk:
 
     async def get_brief(self) -> Reply:
         """The task, and the messages that wait: fetching is the read receipt."""
-        unread = _unread(self._gear.view, self._worker_id)
+        unread = self._gear.view.unread_of(self._worker_id)
         if unread:
             ids = tuple(message.message_id for message in unread)
             await self._book.record(f.MessagesRead(self._worker_id, ids))
@@ -48,7 +48,7 @@ class WorkerDesk:
             "integration_branch": view.integration_branch,
             "base_branch": view.created.base_branch,
             "checks": [command.shown for command in view.created.checks],
-            "messages": [{"message_id": m.message_id, "sender": m.sender, "body": m.body} for m in unread],
+            "messages": [message_line(message) for message in unread],
         }
         if view.tasks:
             brief["tasks"] = [task_line(task, view.tasks) for task in view.tasks.values()]
@@ -94,7 +94,8 @@ class WorkerDesk:
         return await self._report(Report.FAILED, reason)
 
     async def _report(self, report: Report, summary: str) -> Reply:
-        unread = _unread(self._gear.view, self._worker_id)
+        orders = {LEAD, SUPERVISOR}
+        unread = [m for m in self._gear.view.unread_of(self._worker_id) if m.sender in orders]
         if unread:
             # A report made before the message was read would answer the wrong question.
             raise ToolRefused(
@@ -132,10 +133,6 @@ class WorkerDesk:
         return {"recorded": True, "next": "go on, or end your turn: the answer wakes you"}
 
     def _recorded(self) -> Reply:
-        waiting = len(_unread(self._gear.view, self._worker_id))
+        waiting = len(self._gear.view.unread_of(self._worker_id))
         reply: dict[str, object] = {"recorded": True}
         return {**reply, "messages_waiting": waiting} if waiting else reply
-
-
-def _unread(view: SessionView, worker_id: str) -> list[MessageView]:
-    return [m for m in view.messages.values() if m.receiver == worker_id and m.read_at is None]

@@ -269,3 +269,39 @@ def test_a_repository_that_is_not_trusted_runs_nothing(product: Product, repo: P
     assert done.returncode == 1
     assert "--trust" in done.stderr
     assert product.sessions() == []
+
+
+TALK = """
+[[lead]]
+match = "."
+tasks = [{ task = "speaker" }, { task = "listener" }]
+
+[[worker]]
+match = "speaker"
+turns = [{ steps = [
+  { do = "write", file = "said.txt", text = "said" },
+  { do = "commit", message = "said" },
+  { do = "call", tool = "send_message", args = { to = "w2", subject = "hand-over", body = "the port is 7" } },
+  { do = "call", tool = "report_done", args = { summary = "told w2" } },
+] }]
+
+[[worker]]
+match = "listener"
+turns = [
+  { steps = [{ do = "call", tool = "report_progress", args = { message = "waiting" } }, { do = "end_turn" }] },
+  { on = "the port is 7", steps = [
+    { do = "write", file = "heard.txt", text = "heard" },
+    { do = "commit", message = "heard" },
+    { do = "call", tool = "report_done", args = { summary = "heard it" } },
+  ] },
+]
+"""
+
+
+def test_one_worker_wakes_another_with_a_message(product: Product, repo: Path, scenario: Scenario) -> None:
+    done = product.run(*GOAL, cwd=repo, AGENTORCHESTR_PRACTICE_SCENARIO=scenario(TALK))
+    assert done.returncode == 0, done.stdout + done.stderr
+    view = only_view(product)
+    assert all(worker.merged for worker in view.team)
+    (message,) = [m for m in view.messages.values() if m.sender == "w1"]
+    assert message.read_at is not None

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from agentorchestr.model.facts import Recorded
-from agentorchestr.supervisor.desk import LeadVerbs, Principal, PrincipalKind, WorkerVerbs
+from agentorchestr.supervisor.desk import LeadVerbs, MailVerbs, Principal, PrincipalKind, WorkerVerbs
 
 LEAD_TOKEN = "lead-token"
 WORKER_TOKEN = "worker-token"
@@ -58,6 +58,9 @@ class FakeDesk:
 
     def worker(self, principal: Principal) -> Any:
         return _Verbs(self, principal, WorkerVerbs)
+
+    def mail(self, principal: Principal) -> Any:
+        return _Verbs(self, principal, MailVerbs)
 
     async def events(self, *, after: int, wait_s: float) -> list[Recorded]:
         self.events_asked.append((after, wait_s))

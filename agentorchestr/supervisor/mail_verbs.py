@@ -1,0 +1,88 @@
+"""Tools that lead and workers share: messages to one another, and who is there."""
+
+from agentorchestr.errors import ToolRefused
+from agentorchestr.model import facts as f
+from agentorchestr.model.view import SessionView, WorkerView
+from agentorchestr.supervisor import told
+from agentorchestr.supervisor.desk import Principal, Reply
+from agentorchestr.supervisor.gear import Gear
+from agentorchestr.supervisor.replies import message_line
+
+
+class MailDesk:
+    """The mail of one lead or worker, whose token called."""
+
+    def __init__(self, gear: Gear, principal: Principal) -> None:
+        self._gear = gear
+        self._book = gear.book
+        self._me = principal.worker_id
+        self._wait_limit_s = principal.wait_limit_s
+
+    async def send_message(self, to: str, body: str, *, subject: str, priority: str, answers: str) -> Reply:
+        """Queue a message; its receiver is rung when it is idle, and fetches the body itself."""
+        receiver = self._reachable(to)
+        queued = told.letter(
+            self._me, receiver.worker_id, body, subject=subject, priority=priority, answers=answers
+        )
+        await self._book.record(queued)
+        return {"message_id": queued.message_id, "state": "queued"}
+
+    async def broadcast(self, body: str, *, subject: str) -> Reply:
+        """Queue a message to everybody else in this session who is there."""
+        others = [
+            w.worker_id for w in self._gear.view.workers.values() if w.alive and w.worker_id != self._me
+        ]
+        if not others:
+            raise ToolRefused("nobody else is in this session now", hint="See list_agents.")
+        letters = [told.letter(self._me, other, body, subject=subject) for other in others]
+        await self._book.record(*letters)
+        return {"receivers": others, "state": "queued"}
+
+    async def read_inbox(self) -> Reply:
+        """Hand over what waits, each message once: fetching is the read receipt."""
+        unread = self._gear.view.unread_of(self._me)
+        if unread:
+            ids = tuple(message.message_id for message in unread)
+            await self._book.record(f.MessagesRead(self._me, ids))
+        return {"messages": [message_line(message) for message in unread]}
+
+    async def wait_for_message(self, *, timeout_s: float) -> Reply:
+        """Wait for a message and hand it over; empty at the time limit."""
+        limit = self._wait_limit_s
+        await self._book.wait_until(
+            lambda view: bool(view.unread_of(self._me)),
+            timeout_s=limit if timeout_s <= 0 else min(timeout_s, limit),
+        )
+        return await self.read_inbox()
+
+    async def task_status(self, message_id: str) -> Reply:
+        """How far a message of this agent's got."""
+        message = self._gear.view.messages.get(message_id)
+        if message is None or message.sender != self._me:
+            raise ToolRefused(f"no message {message_id!r} of yours", hint="send_message gave its id.")
+        return {"message_id": message_id, "state": "read" if message.read_at is not None else "queued"}
+
+    async def list_agents(self, *, capability: str) -> Reply:
+        """Who can be written to, with role and state; *capability* is matched against role and agent."""
+        wanted = capability.lower()
+        shown = [
+            {"name": w.worker_id, "role": w.role, "agent": w.agent, "state": w.state.value}
+            for w in self._gear.view.workers.values()
+            if w.alive and wanted in f"{w.role} {w.agent}".lower()
+        ]
+        return {"me": self._me, "agents": shown}
+
+    def _reachable(self, name: str) -> WorkerView:
+        view = self._gear.view
+        receiver = view.workers.get(name)
+        if receiver is None:
+            raise ToolRefused(f"no agent {name!r}", hint=f"Write to one of: {', '.join(_there(view))}.")
+        if name == self._me:
+            raise ToolRefused("that is you", hint="write_note keeps a thought for everybody.")
+        if not receiver.alive:
+            raise ToolRefused(f"{name} is {receiver.state}: nobody would read it", hint="See list_agents.")
+        return receiver
+
+
+def _there(view: SessionView) -> list[str]:
+    return [worker.worker_id for worker in view.workers.values() if worker.alive] or ["nobody is there"]
