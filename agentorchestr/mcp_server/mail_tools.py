@@ -1,6 +1,6 @@
 """The tools with which agents talk: the same for lead and workers."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -21,7 +21,7 @@ class SendMessage(Tool):
     to: Annotated[str, StringConstraints(min_length=1, max_length=194, strip_whitespace=True)]
     body: Mail
     subject: Line = ""
-    priority: Annotated[str, Field(pattern="^(low|normal|high)$")] = "normal"
+    priority: Literal["low", "normal", "high"] = "normal"
     answers: Annotated[Name, Field(description="The message_id you answer.")] = ""
 
     async def perform(self, desk: Desk, principal: Principal) -> Reply:

@@ -73,9 +73,8 @@ async def test_every_listed_tool_reaches_a_verb_of_the_same_name(served, desk, r
             speak = rpc(http, "2025-11-25")
             for tool in (await speak.ask("tools/list", {}))["tools"]:
                 schema = tool["inputSchema"].get("properties", {})
-                ok, text = await speak.tool(
-                    tool["name"], **{name: samples[rule["type"]] for name, rule in schema.items()}
-                )
+                given = {name: rule.get("enum", [samples[rule["type"]]])[0] for name, rule in schema.items()}
+                ok, text = await speak.tool(tool["name"], **given)
                 assert ok, text
                 assert desk.asked[-1][1] == tool["name"]
 
