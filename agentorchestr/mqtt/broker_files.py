@@ -22,6 +22,8 @@ ITERATIONS = 101
 """As mosquitto_passwd has it; our passwords are random, so guessing is no matter of speed."""
 PACKET_BYTES = 1024 * 1024
 AUTOSAVE_S = 10
+UNLIMITED = 2_000_000_000
+"""With its own word for it, 0, mosquitto 2.0.11 hangs up on whoever publishes what is not allowed."""
 
 CONFIG = """\
 # Written at each start; a change here is lost.
@@ -41,7 +43,7 @@ persistence_location ./
 persistence_file mosquitto.db
 autosave_on_changes false
 autosave_interval {autosave}
-max_queued_messages 0
+max_queued_messages {unlimited}
 max_inflight_messages 1000
 max_packet_size {packet}
 sys_interval 0
@@ -58,6 +60,7 @@ ACL = f"""\
 user {ADMIN}
 topic read {LETTERS_ROOT}/#
 topic readwrite {A2A_ROOT}/#
+topic readwrite agentorchestr/probe/#
 
 pattern write {LETTERS_ROOT}/in/+/+/+/%u
 pattern write {LETTERS_ROOT}/all/%u
@@ -116,7 +119,12 @@ class BrokerFolder:
         # As root mosquitto would become another user, who may not look into a private folder.
         user = "user root" if os.geteuid() == 0 else ""
         text = CONFIG.format(
-            user=user, port=port, socket=socket.name, packet=PACKET_BYTES, autosave=AUTOSAVE_S
+            user=user,
+            port=port,
+            socket=socket.name,
+            packet=PACKET_BYTES,
+            autosave=AUTOSAVE_S,
+            unlimited=UNLIMITED,
         )
         write_private(self.path / "acl", ACL)
         for name in ("mosquitto.pid", "mosquitto.log"):
