@@ -95,6 +95,30 @@ class Letter:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """How far a letter of ours got, and what the sender may want to know about it."""
+
+    letter: Letter
+    state: LetterState
+    why: str = ""
+    """Why it got no further, e.g. ``nobody there``; empty when nothing is wrong."""
+    tries: int = 0
+    next_try_at: float = 0.0
+    """0: nothing is tried any more."""
+    updated_at: float = 0.0
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A letter on disk here. *row* grows with each arrival at this store."""
+
+    row: int
+    letter: Letter
+    state: LetterState = LetterState.RECEIVED
+    handled: bool = False
+
+
+@dataclass(frozen=True)
 class Skill:
     """Something an agent can do."""
 
