@@ -195,7 +195,7 @@ def _running(folder: BrokerFolder) -> Record | None:
         return None
     if not record.socket.exists():
         # Some systems clear the runtime folder when the person logs out.
-        _end(folder, record)
+        _end_process(record.pid, record.started)
         return None
     if not until(lambda: _answers(record), within_s=START_S):
         raise BusError(

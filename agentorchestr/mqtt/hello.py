@@ -1,6 +1,8 @@
 """How a connection begins: what we tell the broker, and what it answers."""
 
+import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import paho.mqtt.client as paho
@@ -53,9 +55,34 @@ def welcome_of(*, session_present: bool, found: PahoProperties | None) -> Welcom
     )
 
 
+class _Client(paho.Client):
+    """paho, except that a socket is closed when nobody answers or TLS fails; paho 2.2 leaves it open."""
+
+    dial: Callable[[], socket.socket]
+
+    def _create_socket(self) -> socket.socket:
+        return self.dial()
+
+
+def _open_socket(endpoint: Endpoint, tls: ssl.SSLContext | None) -> socket.socket:
+    if endpoint.unix is None:
+        opened = socket.create_connection((endpoint.host, endpoint.port), timeout=ANSWER_S)
+    else:
+        opened = socket.socket(socket.AF_UNIX)
+        opened.settimeout(ANSWER_S)
+    try:
+        if endpoint.unix is not None:
+            opened.connect(str(endpoint.unix))
+        # The handshake is part of wrapping, within the same time.
+        return tls.wrap_socket(opened, server_hostname=endpoint.host) if tls is not None else opened
+    except BaseException:
+        opened.close()
+        raise
+
+
 def make_client(endpoint: Endpoint, hello: Hello, *, tls: ssl.SSLContext | None) -> paho.Client:
     """A client of paho that knows who it is and does nothing by itself."""
-    client = paho.Client(
+    client = _Client(
         CallbackAPIVersion.VERSION2,
         client_id=hello.client_id,
         protocol=paho.MQTTv5,
@@ -63,6 +90,7 @@ def make_client(endpoint: Endpoint, hello: Hello, *, tls: ssl.SSLContext | None)
         reconnect_on_failure=False,
         manual_ack=True,
     )
+    client.dial = lambda: _open_socket(endpoint, tls)
     if hello.login is not None:
         client.username_pw_set(hello.login.user, hello.login.password)
     if tls is not None:

@@ -69,9 +69,10 @@ class _Probe:
             packet_bytes = welcome.packet_bytes if welcome else None
             a2a_topics = await self._goes_round(line, f"{self._request}/probe", f"{self._request}/+")
             nobody_there = await self._says(line, f"{self._request}/nobody/here") is Delivered.NOBODY_THERE
-            shared_on_a2a = await self._is_shared(line, f"{self._request}/pool")
-            shared = shared_on_a2a or await self._is_shared(line, f"agentorchestr/probe/{self._me}")
             retained = await self._keeps_cards(line)
+        # Each on its own connection: an ordinary subscription from before would hear it as well.
+        shared_on_a2a = await self._is_shared(f"{self._request}/pool")
+        shared = shared_on_a2a or await self._is_shared(f"agentorchestr/probe/{self._me}")
         session_expiry = await self._keeps_sessions()
         will_delay, will = await self._tells_wills() if retained else (False, False)
         return BrokerAbilities(
@@ -136,8 +137,9 @@ class _Probe:
         said = await self._says(line, topic)
         return said is not Delivered.REFUSED and await self._hears(line, topic)
 
-    async def _is_shared(self, line: MqttConnection, topic: str) -> bool:
-        return await self._goes_round(line, topic, f"$share/agentorchestr.probe/{topic}")
+    async def _is_shared(self, topic: str) -> bool:
+        async with self._connected(0) as line:
+            return await self._goes_round(line, topic, f"$share/agentorchestr.probe/{topic}")
 
     async def _keeps_cards(self, line: MqttConnection) -> bool:
         if await self._says(line, self._card, retain=True) is Delivered.REFUSED:

@@ -67,5 +67,5 @@ async def soon(condition: object, *, within_s: float = 10.0) -> None:
     """Wait on the loop until *condition*, a function, is true."""
     assert callable(condition)
     async with asyncio.timeout(within_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for sets no event
             await asyncio.sleep(0.01)
