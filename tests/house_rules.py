@@ -15,7 +15,7 @@ FLOORS = (
     ("agents", "tmux", "worktree", "journal", "mqtt", "llm", "skills", "memory"),
     ("swarm", "discovery", "verify", "context", "apps"),
     ("supervisor",),
-    ("mcp_server", "web", "doctor", "shim", "practice"),
+    ("mcp_server", "web", "doctor", "shim", "practice", "a2a"),
     ("wiring",),
     ("cli",),
     ("__main__",),
@@ -38,6 +38,8 @@ HOMES: dict[str, frozenset[str] | None] = {
     "rich": frozenset({"cli"}),
     "subprocess": frozenset({"process", "shim", "practice"}),
     "psutil": frozenset({"process"}),
+    "a2a": frozenset({"a2a"}),
+    "google": frozenset({"a2a"}),
     "pydantic": None,
     "pydantic_core": None,
 }
