@@ -20,6 +20,8 @@ def _as_list(value: object) -> object:
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=r"^[^\n\r\x00]*$")]
 Lines = Annotated[tuple[Line, ...], BeforeValidator(_as_list)]
 VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Z_][A-Z0-9_]*$")]
+TAKEN = frozenset(["PATH", "HOME", "SHELL", "USER", "LOGNAME", "TERM", "TMPDIR", "PWD", "LANG", "IFS", "ENV"])
+TAKEN_FAMILIES = ("LD_", "DYLD_", "PYTHON", "GIT_", "XDG_", "AGENTORCHESTR_", "LC_", "NODE_", "BASH_")
 VariableNames = Annotated[tuple[VariableName, ...], BeforeValidator(_as_list)]
 
 
@@ -36,6 +38,16 @@ class WorktreeTable(BaseModel):
     """Shell lines that run in each new worktree, once the repository is trusted."""
     ports: VariableNames = ()
     """Environment variables that get a free port of their own in each worktree."""
+
+    @field_validator("ports")
+    @classmethod
+    def stay_harmless(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse a variable that programs need for something else."""
+        for name in names:
+            if name in TAKEN or name.startswith(TAKEN_FAMILIES):
+                message = f"{name} means something else to programs; choose a name such as APP_PORT"
+                raise ValueError(message)
+        return names
 
     @field_validator("copies", "links")
     @classmethod

@@ -10,6 +10,7 @@ from agentorchestr.model.view import SessionView, WorkerView
 ToolName = Callable[[str], str]
 """From our name of a tool to the name under which the agent's model sees it."""
 
+TASK_CHARS = 200
 GOAL_LIMIT_CHARS = 4_000
 """How much of the session's goal a worker sees: its own task is what counts."""
 
@@ -36,7 +37,23 @@ def lead_brief(
         "max_workers": str(max_workers),
         "agents": ", ".join(agents),
     }
-    return sections(filled("lead", values, tool_name), repository_section(project_text))
+    return sections(filled("lead", values, tool_name), _so_far(view), repository_section(project_text))
+
+
+def _so_far(view: SessionView) -> str:
+    """What a lead that takes over has to know; empty for the first one."""
+    if not view.team:
+        return ""
+    lines = [
+        f"- {w.worker_id} ({w.role}, {'merged' if w.merged else w.state}): "
+        f"{shortened(w.task, limit_chars=TASK_CHARS, rest='see list_workers')}"
+        for w in view.team
+    ]
+    told = (
+        "A lead of this session ended before you. These workers exist: spawn none of their tasks again, "
+        "wait for them or merge them. Read the task list and the notes, too."
+    )
+    return "\n".join(("## You take over", "", told, "", *lines))
 
 
 def worker_brief(

@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from agentorchestr.errors import JournalError
+from agentorchestr.journal.doubts import doubted_state, with_doubt
 from agentorchestr.journal.events import lead_event
-from agentorchestr.journal.workers import WORKER_FACTS, reduce_worker, state_of
+from agentorchestr.journal.workers import WORKER_FACTS, reduce_worker
 from agentorchestr.model import facts as f
 from agentorchestr.model.facts import Recorded
+from agentorchestr.model.states import MergeResult, Report
 from agentorchestr.model.view import MessageView, NoteView, SessionView, TaskView, WorkerView
 
 
@@ -41,8 +43,10 @@ def _apply(view: SessionView, item: Recorded) -> SessionView:
     fact = item.fact
     if isinstance(fact, f.WorkerSpawned):
         view.workers[fact.worker_id] = _spawned(fact, item.at)
-    elif isinstance(fact, WORKER_FACTS):
+    elif isinstance(fact, (*WORKER_FACTS, f.WorkerUnclear)):
         _change_worker(view, fact, item.at)
+    if isinstance(fact, f.WorkerKilled | f.PaneDied | f.SpawnFailed | f.MergeEnded):
+        _settle_tasks(view, fact)
     if isinstance(fact, f.MessageQueued | f.MessagesRead):
         return _message(view, fact, item.at)
     if isinstance(fact, f.TaskAdded | f.TaskClaimed | f.TaskClosed):
@@ -56,7 +60,12 @@ def _session(view: SessionView, item: Recorded) -> SessionView:
     match item.fact:
         case f.SupervisorStarted(generation=generation, pid=pid, pid_started=started, port=port):
             return replace(
-                view, generation=generation, supervisor_pid=pid, supervisor_started=started, port=port
+                view,
+                generation=generation,
+                supervisor_pid=pid,
+                supervisor_started=started,
+                port=port,
+                tmux_lost=False,  # it runs in that tmux session
             )
         case f.NoteWritten(note_id=note_id, author=author, text=text):
             return replace(view, notes=(*view.notes, NoteView(note_id, item.at, author, text)))
@@ -65,6 +74,8 @@ def _session(view: SessionView, item: Recorded) -> SessionView:
             return replace(view, events_read=read, events_told=view.events_told | set(told))
         case f.GoalMarked(outcome=outcome, summary=summary, unverified_reason=reason):
             return replace(view, goal_marked=outcome, goal_summary=summary, unverified_reason=reason)
+        case f.TmuxLost():
+            return replace(view, tmux_lost=True)
         case f.StopAsked():
             return replace(view, stop_asked=True)
         case f.Landed(branch=branch, commit=commit):
@@ -90,6 +101,7 @@ def _spawned(fact: f.WorkerSpawned, at: float) -> WorkerView:
         worktree=fact.worktree,
         nonce=fact.nonce,
         task_id=fact.task_id,
+        resume=fact.resume,
         spawned_at=at,
         since=at,
     )
@@ -103,8 +115,8 @@ def _change_worker(view: SessionView, fact: f.Fact, at: float) -> None:
     before = view.workers.get(worker_id)
     if before is None:
         return
-    after = reduce_worker(before, fact)
-    state = state_of(after)
+    after = with_doubt(reduce_worker(before, fact), fact)
+    state = doubted_state(after)
     since = before.since if state is before.state else at
     view.workers[worker_id] = replace(after, state=state, since=since)
 
@@ -151,6 +163,23 @@ def _task(view: SessionView, fact: f.TaskAdded | f.TaskClaimed | f.TaskClosed) -
     else:
         view.tasks[fact.task_id] = replace(task, report=fact.report)
     return view
+
+
+def _settle_tasks(
+    view: SessionView, fact: f.WorkerKilled | f.PaneDied | f.SpawnFailed | f.MergeEnded
+) -> None:
+    """A merge closes its worker's tasks; a worker that is gone without a result gives them back."""
+    worker_id = fact.attempt.worker_id if isinstance(fact, f.MergeEnded) else fact.worker_id
+    worker = view.workers.get(worker_id)
+    merged = isinstance(fact, f.MergeEnded) and fact.attempt.result is MergeResult.MERGED
+    gone = not isinstance(fact, f.MergeEnded) and (worker is None or worker.report is not Report.DONE)
+    for task in tuple(view.tasks.values()):
+        if task.owner != worker_id or task.report is not None:
+            continue
+        if merged:
+            view.tasks[task.task_id] = replace(task, report=Report.DONE)
+        elif gone:
+            view.tasks[task.task_id] = replace(task, owner="")
 
 
 def _integration(

@@ -20,6 +20,8 @@ class WorkerSpawned:
     worktree: str
     nonce: str
     task_id: str = ""
+    resume: str = ""
+    """The agent's own id of the conversation to go on with, if its transcript is there."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,14 @@ class ProgressNoted:
 @dataclass(frozen=True)
 class WorkerStalled:
     """A worker stopped without a report, and reminding it did not help; the lead has to look."""
+
+    worker_id: str
+    why: str
+
+
+@dataclass(frozen=True)
+class WorkerUnclear:
+    """It is in a turn, but the witnesses are silent for long, unreadable, or contradict one another."""
 
     worker_id: str
     why: str

@@ -18,6 +18,7 @@ from agentorchestr.model.agent_facts import (
     WorkerReported,
     WorkerSpawned,
     WorkerStalled,
+    WorkerUnclear,
     WorktreeReady,
 )
 from agentorchestr.model.setup import WorktreeSetup
@@ -60,6 +61,7 @@ __all__ = [
     "TaskAdded",
     "TaskClaimed",
     "TaskClosed",
+    "TmuxLost",
     "TokensCounted",
     "VerifyAsked",
     "VerifyEnded",
@@ -68,6 +70,7 @@ __all__ = [
     "WorkerReported",
     "WorkerSpawned",
     "WorkerStalled",
+    "WorkerUnclear",
     "WorktreeReady",
 ]
 
@@ -164,6 +167,11 @@ class StopAsked:
 
 
 @dataclass(frozen=True)
+class TmuxLost:
+    """The tmux server or our tmux session is gone, and every agent with it: nothing can go on here."""
+
+
+@dataclass(frozen=True)
 class Landed:
     """The person's branch received the integration branch."""
 
@@ -217,7 +225,9 @@ Fact = (
     | Landed
     | LandingFailed
     | WorkerStalled
+    | WorkerUnclear
     | TokensCounted
+    | TmuxLost
     | SessionEnded
 )
 

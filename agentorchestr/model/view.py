@@ -33,6 +33,7 @@ class WorkerView:
     nonce: str
     task_id: str
     spawned_at: float
+    resume: str = ""
     state: WorkerState = WorkerState.STARTING
     since: float = 0.0
     """When the state was entered."""
@@ -70,6 +71,8 @@ class WorkerView:
     """How many turns it had begun when the last doorbell was rung."""
     stalled: bool = False
     """It stopped without a report and reminders did not help."""
+    unclear: str = ""
+    """Why nobody can tell what it does in this turn; empty while the witnesses agree."""
     tokens: Tokens = Tokens()
 
     @property
@@ -129,7 +132,8 @@ class MessageView:
 class LeadEvent:
     """Something the lead has to know of: what wakes it and what its waits return.
 
-    *kind*: done, blocked, failed, dead, asks, limited, idle, question, merge, verify, spawn_failed.
+    *kind*: done, blocked, failed, dead, asks, limited, idle, unknown, question, message, merge, verify,
+    spawn_failed.
     """
 
     seq: int
@@ -170,6 +174,8 @@ class SessionView:
     goal_summary: str = ""
     unverified_reason: str = ""
     stop_asked: bool = False
+    tmux_lost: bool = False
+    """The tmux session ended under the agents, and they with it."""
     landed: str = ""
     landing_problem: str = ""
     """Why ``--land`` could not be done."""

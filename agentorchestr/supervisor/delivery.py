@@ -91,10 +91,10 @@ class Delivery:
             # Written down first: after a crash between the two, the bell is known to have been tried.
             await self._gear.book.record(f.DoorbellRung(worker.worker_id, bell.why))
             await offload(type_into, self._gear, worker, spec, bell.line)
+            await self._prove(worker, spec, bell.line)
         except (PaneGone, TmuxError) as exc:
             logger.warning("line not typed", extra={"worker_id": worker.worker_id, "detail": str(exc)})
             return Held(str(exc))
-        await self._prove(worker, spec)
         return None
 
     def _may_type(self, worker: WorkerView, spec: AgentSpec) -> Held | None:
@@ -111,7 +111,7 @@ class Delivery:
         screen = panes.capture(self._gear.tmux, worker.pane_id, tail_lines=60, colours=True)
         return held_by_screen(spec, screen)
 
-    async def _prove(self, worker: WorkerView, spec: AgentSpec) -> None:
+    async def _prove(self, worker: WorkerView, spec: AgentSpec, line: str) -> None:
         """Wait for the turn to show itself; Enter once more if the line still stands in the composer."""
         turns = worker.turns
 
@@ -121,15 +121,17 @@ class Delivery:
 
         if await self._gear.book.wait_until(began, timeout_s=PROOF_S / 4):
             return
-        if await offload(self._still_in_composer, worker, spec):
+        if await offload(self._still_in_composer, worker, spec, line):
             logger.warning("enter repeated", extra={"worker_id": worker.worker_id})
             await offload(typing.press, self._gear.tmux, worker.pane_id, "Enter")
         await self._gear.book.wait_until(began, timeout_s=PROOF_S)
 
-    def _still_in_composer(self, worker: WorkerView, spec: AgentSpec) -> bool:
+    def _still_in_composer(self, worker: WorkerView, spec: AgentSpec, line: str) -> bool:
+        """Whether it is our line that stands there: Enter on a person's draft would send it."""
         screen = panes.capture(self._gear.tmux, worker.pane_id, tail_lines=60, colours=True)
         busy = classify(spec, plain(screen)) in {ScreenState.ASKS, ScreenState.BUSY}
-        return not busy and bool(composer_text(spec, screen))
+        standing = "".join((composer_text(spec, screen) or "").split())
+        return not busy and bool(standing) and "".join(sanitise(spec, line).split()).startswith(standing[:60])
 
 
 def held_by_screen(spec: AgentSpec, screen: tuple[str, ...]) -> Held | None:

@@ -32,7 +32,10 @@ async def finish(gear: Gear, *, integration: Integration, pool: WorktreePool) ->
     """Bring a session whose agents have ended to its end, losing nothing. Safe to run again."""
     for worker in tuple(gear.view.workers.values()):
         await _save(gear, worker, integration)
-    await offload(pool.drain)
+    try:
+        await offload(pool.drain)
+    except (OrchestrError, OSError) as exc:
+        logger.warning("ready worktrees kept", extra={"detail": str(exc)})
     view = gear.view
     if view.created.land and view.goal_marked is Outcome.DONE and not view.landed:
         await _land(gear)
@@ -49,8 +52,10 @@ async def _save(gear: Gear, worker: WorkerView, integration: Integration) -> Non
     path = Path(worker.worktree)
     if not await offload(path.is_dir):
         return
-    try:
+    # In the middle of a merge nothing can be committed; the gateway saves such a tree as it is.
+    with contextlib.suppress(OrchestrError):
         await integration.commit_leftovers(worker)
+    try:
         await offload(
             gateway.remove_worktree,
             gear.repository,
@@ -60,7 +65,7 @@ async def _save(gear: Gear, worker: WorkerView, integration: Integration) -> Non
         )
         tip = gear.view.integration_branch
         await offload(gateway.delete_branch, gear.repository, worker.branch, merged_into=tip)
-    except OrchestrError as exc:
+    except (OrchestrError, OSError) as exc:
         logger.warning("worktree kept", extra={"worker_id": worker.worker_id, "detail": str(exc)})
         await gear.book.record(f.ProgressNoted(worker.worker_id, f"its worktree was kept: {exc}"))
 

@@ -24,7 +24,7 @@ class LeadDesk(SteeringVerbs):
     async def review_diff(self, worker_id: str, *, paths: Sequence[str], stat_only: bool) -> Reply:
         """The worker's changes against the integration branch, committed or not."""
         worker = self._worker(worker_id)
-        await self._integration.commit_leftovers(worker)
+        await self._commit_if_quiet(worker)
         text = await offload(
             diff_text,
             self._gear.repository,
@@ -33,7 +33,15 @@ class LeadDesk(SteeringVerbs):
             paths=tuple(paths),
             stat_only=stat_only,
         )
-        return {"worker_id": worker_id, "branch": worker.branch, "diff (data)": text or "no changes"}
+        reply = {"worker_id": worker_id, "branch": worker.branch, "diff (data)": text or "no changes"}
+        return (
+            {**reply, "note": "it is at work: only what it committed is shown"} if worker.in_turn else reply
+        )
+
+    async def _commit_if_quiet(self, worker: WorkerView) -> None:
+        """Commit what a worker left; one that is in a turn has its hands in the tree."""
+        if not worker.in_turn:
+            await self._integration.commit_leftovers(worker)
 
     async def merge_worker(self, worker_id: str, *, allow_test_changes: bool) -> Reply:
         """Queue the merge and answer with its end, or with ``running`` when it takes longer."""
@@ -97,7 +105,7 @@ class LeadDesk(SteeringVerbs):
             if not worker.alive:
                 raise ToolRefused(f"{worker.worker_id} is {worker.state}", hint="Spawn a reviewer instead.")
         for worker in pair:
-            await self._integration.commit_leftovers(worker)
+            await self._commit_if_quiet(worker)
         asked = [_review_order(self._gear.view, a, b, focus) for a, b in (pair, pair[::-1])]
         await self._book.record(*asked)
         return {"asked": [worker_a, worker_b], "next": "each review comes as its reviewer's next report"}

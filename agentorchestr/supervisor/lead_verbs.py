@@ -1,10 +1,11 @@
 """The lead's tools that steer workers: spawn, read, send, wait, end."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 
-from agentorchestr.errors import PaneGone, ToolRefused
+from agentorchestr.errors import OrchestrError, PaneGone, ToolRefused
 from agentorchestr.model import facts as f
-from agentorchestr.model.states import LEAD, WorkerState
+from agentorchestr.model.states import LEAD, Report, WorkerState
 from agentorchestr.model.view import LeadEvent, SessionView, WorkerView
 from agentorchestr.process import offload
 from agentorchestr.supervisor import told
@@ -101,6 +102,9 @@ class SteeringVerbs:
                 raise ToolRefused(f"no task {task_id!r}", hint="See list_tasks.")
             if task.owner:
                 raise ToolRefused(f"task {task_id} belongs to {task.owner}", hint="See list_tasks.")
+            waits = [before for before in task.after if view.tasks[before].report is not Report.DONE]
+            if waits:
+                raise ToolRefused(f"task {task_id} waits for {', '.join(waits)}", hint="See list_tasks.")
 
     def _worker(self, worker_id: str) -> WorkerView:
         worker = self._gear.view.workers.get(worker_id)
@@ -138,16 +142,22 @@ class SteeringVerbs:
         """Wait until this worker needs something or ended."""
         self._worker(worker_id)
 
+        def news(view: SessionView) -> list[LeadEvent]:
+            return [e for e in view.unread_events if e.worker_id == worker_id and e.merge is None]
+
         def rests(view: SessionView) -> bool:
             worker = view.workers[worker_id]
-            return worker.state.ended or bool(worker.asks) or worker.limited or worker.stalled
+            stopped = worker.state.ended or bool(worker.asks) or worker.limited or worker.stalled
+            return stopped or bool(news(view))
 
         reached = await self._book.wait_until(rests, timeout_s=self._bounded(timeout_s))
-        await self._consume(lambda event: event.worker_id == worker_id and event.merge is None)
+        fresh = news(self._gear.view)
+        await self._consume(lambda event: event in fresh)
         worker = self._gear.view.workers[worker_id]
         reply = worker_line(worker, now=self._gear.clock.now())
         reply["summary (data)"] = worker.summary
-        return {**reply, "waiting": not reached} if not reached else reply
+        reply["events"] = [event_line(event) for event in fresh]
+        return reply if reached else {**reply, "waiting": True}
 
     async def wait_for_any(self, *, timeout_s: float) -> Reply:
         """Wait for the next events and hand each of them over once."""
@@ -189,9 +199,11 @@ class SteeringVerbs:
         worker = self._worker(worker_id)
         if worker.killed:
             return {"worker_id": worker_id, "ended": True, "branch": worker.branch}
-        await self._integration.commit_leftovers(worker)
         await self._book.record(f.WorkerKilled(worker_id, LEAD))
         await self._spawner.end(worker_id)
+        # In the middle of a merge nothing can be committed; its tree is saved when it is removed.
+        with contextlib.suppress(OrchestrError):
+            await self._integration.commit_leftovers(worker)
         return {"worker_id": worker_id, "ended": True, "branch": worker.branch}
 
     async def add_task(self, title: str, *, detail: str, criteria: str, after: Sequence[str]) -> Reply:

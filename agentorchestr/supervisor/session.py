@@ -30,6 +30,10 @@ Part = Callable[[], Coroutine[Any, Any, None]]
 
 UNATTENDED_S = 120.0
 """How long a lead that does not act is waited for while no terminal shows the session."""
+UNANSWERED_S = 3600.0
+"""The same for a question that only a person can answer."""
+LEAD_PAUSE_S = 2.0
+LONGEST_PAUSE_S = 30.0
 LEAD_LIVES = 3
 """How often a lead is started before the session gives up."""
 REPLY_GRACE_S = 0.3
@@ -83,7 +87,7 @@ class Session:
     async def _clear_away(self) -> None:
         """End what an older supervisor had begun and nobody waits for any more: checks, half-made spawns."""
         if self._gear.book.generation > 1:
-            await self._integration.clear_away()
+            await self._integration.checks.clear_away()
             for worker_id in unfinished(self._gear.view):
                 await self._spawner.clear_away(worker_id)
 
@@ -110,14 +114,18 @@ class Session:
 
     async def _guarded(self, part: Part) -> None:
         """Keep one part's fault from ending the session: it is logged, and the part starts anew."""
+        faults = 0
         while True:
+            began = self._gear.clock.monotonic()
             try:
                 await part()
-            except StaleGeneration:
-                raise
-            except Exception:
+            except Exception as exc:
+                if _is_stale(exc):
+                    raise
+                lasted = self._gear.clock.monotonic() - began
+                faults = faults + 1 if lasted < LONGEST_PAUSE_S else 0
                 logger.exception("a part of the session failed and starts again")
-                await self._gear.clock.pause(1.0)
+                await self._gear.clock.pause(min(2.0**faults, LONGEST_PAUSE_S))
             else:
                 return
 
@@ -142,15 +150,24 @@ class Session:
         if not self._in_panes and self._spawns and not self._gear.view.stop_asked:
             await asyncio.wait(self._spawns, timeout=LAST_WORDS_S)
         await self._spawner.end_all()
-        while self._spawns or self._integration.checking:
+        while self._spawns or self._integration.checks.running:
             await self._gear.clock.pause(0.1)
             await self._spawner.end_all()
 
     def _start_worker(self, worker_id: str) -> None:
         if self._tasks is not None:
-            spawn = self._tasks.create_task(self._spawner.carry_out(worker_id))
+            spawn = self._tasks.create_task(self._spawn(worker_id))
             self._spawns.add(spawn)
             spawn.add_done_callback(self._spawns.discard)
+
+    async def _spawn(self, worker_id: str) -> None:
+        try:
+            await self._spawner.carry_out(worker_id)
+        except Exception as exc:
+            if _is_stale(exc):
+                raise
+            logger.exception("a spawn failed in an unknown way", extra={"worker_id": worker_id})
+            await self._gear.book.record(f.SpawnFailed(worker_id, f"a fault of ours: {type(exc).__name__}"))
 
     async def _steer(self) -> None:
         if not self._gear.created.manual:
@@ -163,7 +180,7 @@ class Session:
         await manual.steer(self._gear, self._integration)
 
     async def _keep_lead(self) -> None:
-        """Start the lead; when it dies start another, which reads the same brief and the session's state."""
+        """Start the lead; when it dies start it again, in its own conversation and with what is so far."""
         gear = self._gear
         if gear.created.manual:
             return
@@ -172,8 +189,11 @@ class Session:
             seq = gear.view.last_seq
             lead = gear.view.lead
             if lead is None or (lead.state in {WorkerState.DEAD, WorkerState.FAILED} and lives < LEAD_LIVES):
+                # The first start waits for nothing; a program that falls at once gets more time each time.
+                await gear.clock.pause(LEAD_PAUSE_S * lives)
                 lives += 1
-                order = Order(LEAD, "lead", gear.created.lead_agent, LEAD_TASK)
+                resume = lead.agent_session if lead is not None else ""
+                order = Order(LEAD, "lead", gear.created.lead_agent, LEAD_TASK, resume=resume)
                 await gear.book.record(self._spawner.intent(order))
                 self._start_worker(LEAD)
             elif lead.state in {WorkerState.DEAD, WorkerState.FAILED}:
@@ -188,13 +208,14 @@ class Session:
         gear = self._gear
         while not gear.created.manual:
             seq, lead = gear.view.last_seq, gear.view.lead
-            if lead is None or not lead.stalled:
+            if lead is None or not (lead.stalled or lead.asks):
                 await gear.book.next_after(seq)
                 continue
-            await gear.book.next_after(seq, timeout_s=UNATTENDED_S)
+            await gear.book.next_after(seq, timeout_s=UNATTENDED_S if lead.stalled else UNANSWERED_S)
             watched = await offload(gear.tmux.attached_clients, gear.tmux_session)
             if gear.view.last_seq == seq and not watched:
-                await self._mark(f.GoalMarked(Outcome.FAILED, f"the lead stopped acting: {lead.last_note}"))
+                why = "stopped acting" if lead.stalled else "waits for a person"
+                await self._mark(f.GoalMarked(Outcome.FAILED, f"the lead {why}: {lead.last_note}"))
 
     async def _keep_pool(self) -> None:
         """Keep worktrees ready: filled at the start and after each spawn or merge."""
@@ -209,6 +230,13 @@ class Session:
 
     async def _keep_status(self) -> None:
         await keep_status_line(self._gear)
+
+
+def _is_stale(exc: BaseException) -> bool:
+    """Whether a newer supervisor took over, also where task groups have wrapped that up."""
+    if isinstance(exc, BaseExceptionGroup):
+        return exc.subgroup(StaleGeneration) is not None
+    return isinstance(exc, StaleGeneration)
 
 
 def _last_words(screen: str) -> str:

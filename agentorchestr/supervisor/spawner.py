@@ -1,6 +1,7 @@
 """Bring a lead or worker to life: one ordered list of steps, each with its undo."""
 
 import contextlib
+import glob
 import json
 import logging
 import shlex
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agentorchestr.agents.launch import Launch, LaunchRequest, build_launch, trust_repository
+from agentorchestr.agents.transcripts import find_transcript
 from agentorchestr.context.briefs import lead_brief, worker_brief
 from agentorchestr.errors import OrchestrError, TmuxError
 from agentorchestr.model import facts as f
@@ -21,6 +23,7 @@ from agentorchestr.model.view import SessionView, WorkerView, worker_branch
 from agentorchestr.paths import ensure_private, write_private
 from agentorchestr.process import MARK_VARIABLE, end_marked, offload, start_time
 from agentorchestr.supervisor.gear import Gear
+from agentorchestr.supervisor.places import agent_folder, keep_setup, setup_environment
 from agentorchestr.tmux import panes
 from agentorchestr.worktree import gateway
 from agentorchestr.worktree.adding import add_worktree
@@ -52,10 +55,11 @@ class Order:
     criteria: str = ""
     context: str = ""
     task_id: str = ""
+    resume: str = ""
 
 
 class Spawner:
-    """Starts agents in panes. ``begin`` writes the intent; ``carry_out`` does it, and may be run again."""
+    """Starts agents in panes. ``intent`` is written first; ``carry_out`` does it, and may be run again."""
 
     def __init__(self, gear: Gear, pool: WorktreePool) -> None:
         self._gear = gear
@@ -76,6 +80,7 @@ class Spawner:
             worktree=str(self._gear.worktrees / order.worker_id),
             nonce=uuid.uuid4().hex[: NONCE_BYTES * 2],
             task_id=order.task_id,
+            resume=order.resume,
         )
 
     async def carry_out(self, worker_id: str) -> None:
@@ -106,7 +111,7 @@ class Spawner:
         # Marked as the worker's: its end, or the session's, is the end of a set-up that hangs.
         env = {**gear.environment, MARK_VARIABLE: f"{gear.session_id}:{worker.worker_id}:setup"}
         done = await offload(apply_setup, gear.repository, path, gear.setup, env)
-        write_private(self._agent_dir(worker) / "setup.json", json.dumps(done.env))
+        await offload(keep_setup, gear.run_folder, worker.worker_id, done.env)
         await gear.book.record(f.WorktreeReady(worker.worker_id, commit))
 
     def _take_or_add(self, path: Path, branch: str, commit: str) -> None:
@@ -127,7 +132,7 @@ class Spawner:
         gateway.delete_branch(repository, worker.branch, merged_into=commit)
 
     def _agent_dir(self, worker: WorkerView) -> Path:
-        return ensure_private(self._gear.run_folder / "agents" / worker.worker_id)
+        return agent_folder(self._gear.run_folder, worker.worker_id)
 
     def _prepare(self, worker: WorkerView) -> Launch:
         """Write everything the agent reads at its start; nothing of it lies in the worktree."""
@@ -140,8 +145,7 @@ class Spawner:
         brief = write_private(briefs / f"{worker.worker_id}.md", self._brief(worker))
         token = gear.tokens.token(worker.worker_id, worker.nonce)
         token_file = write_private(folder / "token", token)
-        setup_file = folder / "setup.json"
-        extra = json.loads(setup_file.read_text()) if setup_file.exists() else {}
+        extra = setup_environment(gear.run_folder, worker.worker_id)
         ours = {"AGENTORCHESTR_URL": gear.url, "AGENTORCHESTR_TOKEN_FILE": str(token_file)}
         return self._launch(
             LaunchRequest(
@@ -158,12 +162,22 @@ class Spawner:
                 first_line=first_line(brief),
                 hook_argv=shim_argv("hook.py", str(gear.spool), worker.worker_id),
                 agent_session=str(uuid.uuid4()),
+                resume=self._resumable(worker),
                 base_env={**gear.environment, **extra, **ours},
                 path_prefix=gear.folder / "bin",
                 set_up=(*gear.setup.link, *gear.setup.copy),
                 mark=f"{gear.session_id}:{worker.worker_id}:",
             )
         )
+
+    def _resumable(self, worker: WorkerView) -> str:
+        """The conversation to go on with; empty when its transcript is not to be found."""
+        spec, folder = self._gear.catalogue[worker.agent], self._agent_dir(worker)
+        if not worker.resume or spec.transcript is None:
+            return ""
+        beside = any(folder.glob(f"*{glob.escape(worker.resume)}*"))
+        found = beside or find_transcript(spec, agent_session=worker.resume, env=self._gear.environment)
+        return worker.resume if found else ""
 
     def _brief(self, worker: WorkerView) -> str:
         gear, created = self._gear, self._gear.created

@@ -6,10 +6,12 @@ import json
 import logging
 import os
 import socket
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from agentorchestr.journal.encoding import storable
 from agentorchestr.paths import ensure_private
 
 logger = logging.getLogger(__name__)
@@ -76,19 +78,26 @@ class Spool:
         for path in sorted(self._folder.glob("[0-9]*.json")):
             dropped = _parse(path)
             if dropped is None:
-                logger.warning("spool file not understood", extra={"detail": path.name})
-                path.rename(path.with_suffix(".bad"))
+                set_aside(path)
             else:
                 found.append(dropped)
         return found
 
 
+def set_aside(path: Path) -> None:
+    """Keep a file that cannot be used, under a name that is not read again, so that the rest goes on."""
+    logger.warning("spool file not understood", extra={"detail": path.name})
+    with contextlib.suppress(FileNotFoundError):
+        path.rename(path.with_suffix(".bad"))
+
+
 def _parse(path: Path) -> Dropped | None:
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
+        status = path.stat()
+        if status.st_size > MAX_FILE_BYTES or not stat.S_ISREG(status.st_mode):
             return None
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        content = _load(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(content, dict):
         return None
@@ -99,3 +108,14 @@ def _parse(path: Path) -> Dropped | None:
     if content.get("died") is True and pane_id:
         return Dropped(path, "", pane_id, None)
     return Dropped(path, worker_id, "", payload) if isinstance(payload, dict) and worker_id else None
+
+
+def _load(raw: bytes) -> object:
+    """The JSON in *raw*. Programs that cut text in the middle of an emoji leave half a character behind."""
+    content = json.loads(raw)
+    text = json.dumps(content, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.loads(storable(text))
+    return content

@@ -16,7 +16,7 @@ from agentorchestr.model.view import WorkerView
 from agentorchestr.process import offload
 from agentorchestr.supervisor.flags import read_flag, read_sentinel
 from agentorchestr.supervisor.gear import Gear
-from agentorchestr.supervisor.spool import Dropped, Spool
+from agentorchestr.supervisor.spool import Dropped, Spool, set_aside
 from agentorchestr.tmux import panes
 from agentorchestr.tmux.panes import PaneRow
 
@@ -59,8 +59,12 @@ class Watcher:
         if any(item.payload is None for item in dropped):
             await self.look_at_panes()
         for item in dropped:
-            if item.payload is not None:
+            try:
                 await self._take_hook(item)
+            except (ValueError, TypeError, LookupError, OSError, RecursionError):
+                # One file that we do not get along with must not keep all behind it waiting for ever.
+                logger.exception("hook not taken", extra={"worker_id": item.worker_id})
+                await offload(set_aside, item.path)
             await offload(item.path.unlink, missing_ok=True)
 
     async def _take_hook(self, item: Dropped) -> None:

@@ -6,11 +6,13 @@ from agentorchestr.errors import ToolRefused
 from agentorchestr.model import facts as f
 from agentorchestr.model.states import LEAD, SUPERVISOR, Report
 from agentorchestr.model.view import SessionView, WorkerView
+from agentorchestr.process import offload
 from agentorchestr.supervisor import told
 from agentorchestr.supervisor.desk import Reply
 from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.integration import Integration
 from agentorchestr.supervisor.lead_verbs import write_note
+from agentorchestr.supervisor.places import setup_environment
 from agentorchestr.supervisor.replies import message_line, notes_reply, task_line, verdict_line
 
 
@@ -102,17 +104,23 @@ class WorkerDesk:
                 f"{len(unread)} message(s) wait for you", hint="Call get_brief, act on them, then report."
             )
         await self._integration.commit_leftovers(self._me)
+        # What changes files is done when it is merged, not when its worker says so.
+        at_once = report is Report.FAILED or not self._gear.roles[self._me.role].may_edit
         closed = [
             f.TaskClosed(task.task_id, report)
             for task in self._gear.view.tasks.values()
-            if task.owner == self._worker_id and task.report is None and report is not Report.BLOCKED
+            if task.owner == self._worker_id
+            and task.report is None
+            and at_once
+            and report is not Report.BLOCKED
         ]
         await self._book.record(f.WorkerReported(self._worker_id, report, summary, "tool"), *closed)
         return self._recorded()
 
     async def run_checks(self) -> Reply:
         """Run the project's checks in the worker's own worktree: help, never the proof."""
-        verdict = await self._integration.own_checks(self._me, wait_s=self._wait_limit_s)
+        ports = await offload(setup_environment, self._gear.run_folder, self._worker_id)
+        verdict = await self._integration.checks.own(self._me, ports, wait_s=self._wait_limit_s)
         if verdict is None:
             return {"outcome": "running", "next": "call run_checks again for the answer"}
         return verdict_line(verdict)

@@ -27,8 +27,8 @@ def altered_tests(changes: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     """Give the paths of tests that existed before and were changed or deleted, in the order of *changes*.
 
     A change is git's status letter (``M``, ``A``, ``D``, ``T``; ``R100`` counts by its letter) and the
-    path as it was *before*. A new test is welcome and not listed; a new file that would take the place
-    of a test runner is. What names the checks (``.agentorchestr/``) counts as a test.
+    path as it was *before*. A new test is welcome and not listed; new test settings are, and a new file
+    that would take the place of a test runner. What names the checks (``.agentorchestr/``) counts as a test.
     """
     return tuple(dict.fromkeys(path for status, path in changes if _alters(status[:1], path)))
 
@@ -37,7 +37,7 @@ def _alters(status: str, path: str) -> bool:
     if path.startswith(_OUR_SETTINGS):
         return True
     if status in ("A", "C"):
-        return bool(_HIJACKS.search(path))
+        return bool(_HIJACKS.search(path) or _TEST_SETTINGS.search(path))
     return is_test(path) or bool(_HIJACKS.search(path))
 
 

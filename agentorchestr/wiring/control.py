@@ -75,12 +75,12 @@ def _end_without_supervisor(paths: Paths, session_id: str) -> SessionView:
     with Journal.take_over(paths.session(session_id)) as journal:
         view = derive(journal.facts())
         end_marked(f"{session_id}:")
-        save_worktrees(paths, view)
+        kept = save_worktrees(paths, view)
         summary = "stopped; its supervisor was gone"
         marks: list[Fact] = (
             [] if view.goal_marked else [StopAsked("person"), GoalMarked(Outcome.CANCELLED, summary)]
         )
-        journal.append([*marks, SessionEnded(view.goal_marked or Outcome.CANCELLED, summary)])
+        journal.append([*kept, *marks, SessionEnded(view.goal_marked or Outcome.CANCELLED, summary)])
         return derive(journal.facts())
 
 

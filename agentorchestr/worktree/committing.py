@@ -115,6 +115,12 @@ def changed_files(repo: Repository, base: str, tip: str) -> tuple[FileChange, ..
     return tuple(changes)
 
 
+def file_at(repo: Repository, treeish: str, path: str) -> bytes | None:
+    """The content of *path* in a commit or tree; None when it holds no such file."""
+    answer = run_git(repo.root, "cat-file", "blob", f"{treeish}:{path}", accept=(0, 128))
+    return None if answer.code else answer.out
+
+
 def diff_text(
     repo: Repository,
     base: str,

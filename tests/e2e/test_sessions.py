@@ -163,7 +163,9 @@ def test_a_lead_that_dies_is_started_again_with_the_same_brief(
     assert process.returncode == 0, said
     after = only_view(product)
     assert after.workers[LEAD].pid != view.workers[LEAD].pid
-    assert any(worker.merged for worker in after.team)
+    assert [worker.merged for worker in after.team] == [True], "no task was done twice"
+    brief = (product.paths.session(after.session_id) / "briefs" / "lead.md").read_text()
+    assert "You take over" in brief
 
 
 def test_a_dead_pane_is_known_within_two_seconds(product: Product, repo: Path, scenario: Scenario) -> None:
@@ -305,3 +307,33 @@ def test_one_worker_wakes_another_with_a_message(product: Product, repo: Path, s
     assert all(worker.merged for worker in view.team)
     (message,) = [m for m in view.messages.values() if m.sender == "w1"]
     assert message.read_at is not None
+
+
+CHEAT = """
+[[lead]]
+match = "."
+tasks = [{ task = "cheat" }]
+[[worker]]
+match = "cheat"
+turns = [{ steps = [
+  { do = "write", file = "src/app.py", text = "VALUE = broken" },
+  { do = "write", file = "Makefile", text = "test:\\n\\ttrue\\n" },
+  { do = "commit", message = "all green now" },
+  { do = "call", tool = "report_done", args = { summary = "all tests pass" } },
+] }]
+"""
+
+
+def test_a_worker_cannot_quietly_change_how_the_tests_run(
+    product: Product, repo: Path, scenario: Scenario
+) -> None:
+    (repo / "Makefile").write_text("test:\n\tpython3 src/app.py\n")
+    git(repo, "add", "-A")
+    git(repo, "commit", "-q", "-m", "checks")
+    words = ("--goal", "go", "--no-attach", "--trust", "--agents", "practice")
+    done = product.run(*words, cwd=repo, AGENTORCHESTR_PRACTICE_SCENARIO=scenario(CHEAT))
+    assert done.returncode == Outcome.FAILED.exit_code, done.stdout + done.stderr
+    view = only_view(product)
+    assert view.created.checks[0].shown == "make test"
+    assert {attempt.altered_tests for attempt in view.merges} == {("Makefile",)}
+    assert git(repo, "rev-parse", view.integration_branch) == git(repo, "rev-parse", "main")

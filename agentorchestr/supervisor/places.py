@@ -1,0 +1,27 @@
+"""Where an agent's private files lie, and what its set-up left for it."""
+
+import json
+from pathlib import Path
+
+from agentorchestr.paths import ensure_private, write_private
+
+SETUP_FILE = "setup.json"
+
+
+def agent_folder(run_folder: Path, worker_id: str) -> Path:
+    """The private folder of one agent: its configuration, token and launch file."""
+    return ensure_private(run_folder / "agents" / worker_id)
+
+
+def keep_setup(run_folder: Path, worker_id: str, environment: dict[str, str]) -> None:
+    """Keep what the set-up of its worktree gave, such as its ports."""
+    write_private(agent_folder(run_folder, worker_id) / SETUP_FILE, json.dumps(environment))
+
+
+def setup_environment(run_folder: Path, worker_id: str) -> dict[str, str]:
+    """Read it again; empty when there was no set-up."""
+    try:
+        content = json.loads((agent_folder(run_folder, worker_id) / SETUP_FILE).read_text())
+    except (OSError, ValueError):
+        return {}
+    return {str(key): str(value) for key, value in content.items()}
