@@ -8,16 +8,18 @@ mark "never given to an agent", and what a failed act of ours made itself.
 import contextlib
 import logging
 import os
+import shlex
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from agentorchestr.errors import GitError, WorkAtRisk
 from agentorchestr.worktree.git import CHECKOUT_S, run_git
 from agentorchestr.worktree.heads import orphan_heads
+from agentorchestr.worktree.held import held_by, read_index, read_tree, tree_with, write_index
 from agentorchestr.worktree.listing import admin_dir, admin_dir_of_missing, list_worktrees, mend_record
-from agentorchestr.worktree.repository import Repository, branch_tip
+from agentorchestr.worktree.repository import Repository, branch_tip, stage
 from agentorchestr.worktree.snapshots import snapshot, write_snapshot
 from agentorchestr.worktree.unsaved import BULK_BYTES, Unsaved, read_unsaved
 
@@ -26,6 +28,7 @@ __all__ = [
     "give_out",
     "is_unused",
     "mark_unused",
+    "overwrite_held",
     "prune",
     "remove_folder",
     "remove_scratch",
@@ -64,7 +67,16 @@ def remove_worktree(
             f"{path} was kept: its work could not be saved: {exc}",
             hint="look at it there, commit what is worth it, then: agentorchestr stop",
         ) from exc
-    _remove(repo, path)
+    try:
+        _remove(repo, path)
+    except WorkAtRisk:
+        raise
+    except (GitError, OSError) as exc:
+        # Root-owned files of a container, a mount, a file somebody holds open.
+        raise WorkAtRisk(
+            f"{path} could not be removed: {exc}" + (f" (its work is saved in {ref})" if ref else ""),
+            hint=f"remove it as who owns it: sudo rm -rf {shlex.quote(str(path))}",
+        ) from exc
     logger.info("worktree removed", extra={"worker_id": worker_id, "detail": ref or "nothing unsaved"})
     return ref
 
@@ -218,6 +230,36 @@ def undo_add(repo: Repository, path: Path, *, branch: str, commit: str) -> None:
         run_git(repo.root, "update-ref", "-d", f"refs/heads/{branch}", commit, accept=range(256))
 
 
+def overwrite_held(
+    repo: Repository, tree: Path, names: Collection[bytes], *, held: str, branch: str, old: str, new: str
+) -> None:
+    """Bring *tree*, which has *branch* checked out at *old*, to *new*, though *names* differ from *old*.
+
+    They are files of the person's which the commit *held*, an ancestor of *new*, holds exactly as they are:
+    looked at once more here, and by git itself as it writes. Whatever else differs stays as it is.
+    Raises ``WorkAtRisk`` with tree, index and branch as they were.
+    """
+    before, entries = read_index(tree), read_tree(tree, held)
+    middle = tree_with(repo, tree, old, names, of=held)
+    run_git(tree, "update-index", "-q", "--refresh", accept=(0, 1), timeout_s=CHECKOUT_S)
+    try:
+        if held_by(tree, held, names, head=old) == set(names):
+            stage(tree, sorted(names))
+        now = read_index(tree)
+        if any(now.get(name) != entries.get(name) for name in names):
+            raise WorkAtRisk(f"files in {tree} changed during the landing")
+        # git compares every file it is about to write with the index, and refuses as a whole.
+        run_git(tree, "read-tree", "-m", "-u", middle, new, timeout_s=CHECKOUT_S)
+        try:
+            run_git(repo.root, "update-ref", "-m", "agentorchestr: landed", f"refs/heads/{branch}", new, old)
+        except GitError:
+            run_git(tree, "read-tree", "-m", "-u", new, middle, timeout_s=CHECKOUT_S)
+            raise
+    except GitError as exc:
+        write_index(tree, {name: before.get(name) for name in names})
+        raise WorkAtRisk(f"{tree} was left as it is: {exc}", hint="try again: agentorchestr land") from exc
+
+
 def remove_folder(path: Path, *, inside: Path) -> None:
     """Remove a state folder of ours, which must lie *inside* a folder of ours. Fine when it is gone.
 
@@ -232,7 +274,13 @@ def remove_folder(path: Path, *, inside: Path) -> None:
     if held is not None:
         raise WorkAtRisk(f"{path} was kept: there is a worktree in it: {held}")
     _make_writable(path)
-    shutil.rmtree(path)
+    try:
+        shutil.rmtree(path)
+    except OSError as exc:
+        raise WorkAtRisk(
+            f"{path} could not be removed: {exc}",
+            hint=f"remove it as who owns it: sudo rm -rf {shlex.quote(str(path))}",
+        ) from exc
 
 
 def _worktrees_in(path: Path) -> Iterator[Path]:

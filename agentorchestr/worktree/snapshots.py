@@ -8,14 +8,14 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from agentorchestr.errors import GitError, WorkAtRisk
 from agentorchestr.worktree.git import CHECKOUT_S, FALLBACK_EMAIL, FALLBACK_NAME, run_git
-from agentorchestr.worktree.repository import Repository
+from agentorchestr.worktree.repository import Repository, is_there
 from agentorchestr.worktree.unsaved import Unsaved, read_unsaved
 
 ROOT = "refs/agentorchestr/snapshots"
@@ -44,6 +44,22 @@ def snapshot(repo: Repository, worktree: Path, *, session_id: str, worker_id: st
     return (
         None if unsaved.empty else write_snapshot(repo, unsaved, session_id=session_id, worker_id=worker_id)
     )
+
+
+def snapshot_files(
+    repo: Repository, tree: Path, names: Collection[bytes], *, head: str, session_id: str, worker_id: str
+) -> str | None:
+    """Save *names* of *tree*, on top of *head*, and return the ref; None when all of them are deletions."""
+    files: dict[bytes, tuple[str, tuple[int, ...]]] = {}
+    for name in names:
+        path = tree / os.fsdecode(name)
+        if is_there(tree, name):
+            seen = path.lstat()
+            signature = (seen.st_mode, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino)
+            files[name] = (str(path), signature)
+    if not files:
+        return None
+    return write_snapshot(repo, Unsaved(head=head, files=files), session_id=session_id, worker_id=worker_id)
 
 
 def write_snapshot(repo: Repository, unsaved: Unsaved, *, session_id: str, worker_id: str) -> str:

@@ -152,6 +152,28 @@ def test_a_state_folder_goes_only_inside_ours_and_without_worktrees(
     assert tree.exists()
 
 
+@pytest.mark.usefixtures("as_nobody")
+def test_a_worktree_that_cannot_be_removed_is_explained_and_its_work_is_saved(
+    found: Repository, tree: Path, remove: Remove
+) -> None:
+    (tree / "work").write_text("mine")
+    tree.parent.chmod(0o555)
+    with pytest.raises(WorkAtRisk, match=r"could not be removed.*saved in refs/agentorchestr") as caught:
+        remove(tree)
+    tree.parent.chmod(0o755)
+    assert tree.is_dir()
+    assert "sudo rm -rf" in caught.value.hint
+
+
+@pytest.mark.usefixtures("as_nobody")
+def test_a_state_folder_that_cannot_be_removed_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "state/session").mkdir(parents=True)
+    (tmp_path / "state").chmod(0o555)
+    with pytest.raises(WorkAtRisk, match="could not be removed"):
+        gateway.remove_folder(tmp_path / "state/session", inside=tmp_path / "state")
+    (tmp_path / "state").chmod(0o755)
+
+
 def test_only_the_gateway_holds_destructive_calls() -> None:
     package = Path(gateway.__file__).parents[1]
     allowed = {

@@ -4,9 +4,13 @@ from pathlib import Path
 import pytest
 
 from agentorchestr.errors import RefMoved, UsageError, WorkAtRisk
+from agentorchestr.worktree import gateway
 from agentorchestr.worktree.committing import commit_all
 from agentorchestr.worktree.landing import LandResult, land, merge_for_landing
-from agentorchestr.worktree.repository import Repository, branch_tip, read_commit
+from agentorchestr.worktree.merging import commit_tree, tree_of
+from agentorchestr.worktree.repository import Repository, branch_tip, commit_dirty, read_commit
+from agentorchestr.worktree.snapshots import list_snapshots
+from agentorchestr.worktree.worktrees import add_worktree
 from tests.conftest import git
 
 
@@ -175,3 +179,123 @@ def test_a_base_that_moved_and_conflicts_names_the_files(found: Repository, tip:
 
 def test_a_base_that_did_not_move_needs_no_merge(found: Repository, tip: str, start: str) -> None:
     assert merge_for_landing(found, integration_tip=tip, base_branch="main", message="land") == tip
+
+
+TakenAlong = Callable[[], tuple[str, str]]
+
+
+@pytest.fixture
+def taken(found: Repository, start: str, tmp_path: Path) -> TakenAlong:
+    """Starts a session from the person's uncommitted files and lets a worker change them further.
+
+    Gives the commit that took them along and the tip; the tip changes README.md and draft, which differ, and
+    leaves other, which differs too.
+    """
+
+    def begin() -> tuple[str, str]:
+        (found.root / "README.md").write_text("mine\n")
+        (found.root / "draft").write_text("draft\n")
+        (found.root / "other").write_text("other\n")
+        (found.root / "src/app.py").unlink()
+        along = commit_dirty(found, base_commit=start, message="along")
+        tree = tmp_path / "trees/w9"
+        add_worktree(found, tree, branch="agentorchestr/s1/w9", commit=along)
+        (tree / "README.md").write_text("mine\nlanded\n")
+        (tree / "draft").write_text("draft\nlanded\n")
+        done = commit_all(tree, message="work")
+        assert done is not None
+        return along, done[0]
+
+    return begin
+
+
+def land_taken(found: Repository, along: str, tip: str) -> LandResult:
+    return land(found, integration_tip=tip, base_branch="main", base_commit=along, session_id="s1")
+
+
+def test_files_that_were_taken_along_and_not_changed_since_follow(
+    found: Repository, taken: TakenAlong
+) -> None:
+    along, tip = taken()
+    (found.root / "later").write_text("not part of it\n")
+    git(found.root, "add", "later")
+    assert land_taken(found, along, tip).moved
+    assert branch_tip(found, "main") == tip
+    assert (found.root / "README.md").read_text() == "mine\nlanded\n"
+    assert (found.root / "draft").read_text() == "draft\nlanded\n"
+    assert not (found.root / "src/app.py").exists()
+    assert git(found.root, "status", "--porcelain") == "A  later"
+    (row,) = list_snapshots(found, "s1")
+    assert git(found.root, "show", f"{row.ref}:draft") == "draft"
+
+
+@pytest.mark.parametrize("staged", [False, True])
+@pytest.mark.parametrize("name", ["README.md", "draft", "other"])
+def test_a_file_that_was_taken_along_and_changed_again_is_not_overwritten(
+    found: Repository, taken: TakenAlong, start: str, name: str, *, staged: bool
+) -> None:
+    along, tip = taken()
+    (found.root / name).write_text("changed again\n")
+    if staged:
+        # Only the index knows it: the file is again as it was taken along.
+        git(found.root, "add", name)
+        git(found.root, "restore", "--source", along, "--worktree", name)
+    refused(lambda: land_taken(found, along, tip), found, start, name)
+    kept = git(found.root, "show", f":{name}") if staged else (found.root / name).read_text().strip()
+    assert kept == "changed again"
+
+
+def test_a_file_that_was_taken_along_and_is_a_folder_or_link_now_is_not_overwritten(
+    found: Repository, taken: TakenAlong, start: str
+) -> None:
+    along, tip = taken()
+    (found.root / "draft").unlink()
+    (found.root / "draft").symlink_to("other")
+    refused(lambda: land_taken(found, along, tip), found, start, "draft")
+    (found.root / "draft").unlink()
+    (found.root / "draft").mkdir()
+    (found.root / "draft/inside").write_text("mine")
+    refused(lambda: land_taken(found, along, tip), found, start, "draft")
+    assert (found.root / "draft/inside").read_text() == "mine"
+
+
+def test_a_file_put_back_to_what_the_base_holds_is_still_the_persons(
+    found: Repository, tip: str, start: str
+) -> None:
+    git(found.root, "rm", "-q", "README.md")
+    git(found.root, "commit", "-q", "-m", "without it")
+    moved = read_commit(found, "main")
+    git(found.root, "checkout", start, "--", "README.md")
+    both = commit_tree(found, tree=tree_of(found, tip), parents=(moved, tip), message="both")
+    with pytest.raises(WorkAtRisk, match=r"README\.md"):
+        land(found, integration_tip=both, base_branch="main", base_commit=start)
+    assert branch_tip(found, "main") == moved
+
+
+def test_a_branch_that_moves_during_the_landing_leaves_tree_and_index_as_they_were(
+    found: Repository, taken: TakenAlong, start: str
+) -> None:
+    along, tip = taken()
+    elsewhere = commit_tree(found, tree=tree_of(found, start), parents=(start,), message="theirs")
+    before = git(found.root, "status", "--porcelain")
+    git(found.root, "update-ref", "refs/heads/main", elsewhere)
+    names = [b"README.md", b"draft", b"other", b"src/app.py"]
+    with pytest.raises(WorkAtRisk, match="left as it is"):
+        gateway.overwrite_held(found, found.root, names, held=along, branch="main", old=start, new=tip)
+    assert branch_tip(found, "main") == elsewhere
+    assert git(found.root, "status", "--porcelain") == before
+    assert (found.root / "draft").read_text() == "draft\n"
+
+
+def test_files_that_differ_from_what_was_taken_along_are_refused_by_the_gateway_itself(
+    found: Repository, taken: TakenAlong, start: str
+) -> None:
+    along, tip = taken()
+    (found.root / "draft").write_text("changed meanwhile\n")
+    before = git(found.root, "status", "--porcelain")
+    with pytest.raises(WorkAtRisk, match="changed during the landing"):
+        gateway.overwrite_held(
+            found, found.root, [b"README.md", b"draft"], held=along, branch="main", old=start, new=tip
+        )
+    assert git(found.root, "status", "--porcelain") == before
+    assert (found.root / "draft").read_text() == "changed meanwhile\n"
