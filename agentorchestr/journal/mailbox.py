@@ -1,6 +1,5 @@
 """The mail store: one SQLite file of letters out, letters in and delegated tasks, for one or more agents."""
 
-from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Self
@@ -33,11 +32,6 @@ class MailStore:
     def together(self) -> AbstractContextManager[None]:
         """Make all calls inside one transaction."""
         return self._db.together()
-
-    def run(self, calls: Sequence[Callable[[], object]]) -> list[object]:
-        """Run *calls* in one transaction, all or none, and give what each returned."""
-        with self._db.together():
-            return [call() for call in calls]
 
     def prune(self, *, before: float) -> None:
         """Remove what has come to its end and was not touched since *before*.

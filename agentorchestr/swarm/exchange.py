@@ -95,9 +95,8 @@ class Exchange:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            writing = await stack.enter_async_context(asyncio.TaskGroup())
-            writing.create_task(self.lane.run())
-            stack.callback(self.lane.close)
+            self.lane.start()
+            stack.push_async_callback(self.lane.close)
             stack.push_async_callback(self._last_words)
             working = await stack.enter_async_context(asyncio.TaskGroup())
             await self.transport.subscribe(self._router.filters)

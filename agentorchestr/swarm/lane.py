@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
+import queue
+import threading
 from collections.abc import Callable
-from itertools import islice
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TypeVar, cast
 
 from agentorchestr.errors import JournalError
 from agentorchestr.journal.mailbox import MailStore
-from agentorchestr.process import offload
 
 T = TypeVar("T")
 Call = Callable[[], object]
@@ -16,14 +18,31 @@ Call = Callable[[], object]
 logger = logging.getLogger(__name__)
 
 
+@dataclass(eq=False, slots=True)
+class _Job:
+    calls: tuple[Call, ...]
+    future: asyncio.Future[list[object]]
+    results: list[object] | JournalError | None = None
+
+
 class Lane:
-    """Runs store calls in a thread, in order. While one transaction is written, the next one fills."""
+    """Runs store calls in a thread of its own, in order: while one transaction is written, the next fills."""
 
     def __init__(self, store: MailStore) -> None:
         self._store = store
-        self._waiting: list[tuple[tuple[Call, ...], asyncio.Future[list[object]]]] = []
-        self._wake = asyncio.Event()
-        self._closing = False
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="mail", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self) -> None:
+        """Begin; what was asked for before is done now."""
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    async def close(self) -> None:
+        """Return once everything that was asked for is written."""
+        await self._queue((_nothing,))
+        self._jobs.put(None)
 
     async def do(self, call: Callable[[], T]) -> T:
         """Run *call*; on disk when this returns. Raises ``JournalError``."""
@@ -33,44 +52,67 @@ class Lane:
         """Run *calls* in one transaction. Raises ``JournalError``."""
         return await self._queue(calls)
 
-    def later(self, call: Call) -> None:
-        """Run *call* soon, for what a lost commit does not hurt; a failure is logged."""
-        self._queue((call,)).add_done_callback(_log_failure)
-
-    def close(self) -> None:
-        """Let ``run`` return once everything that waits is written."""
-        self._closing = True
-        self._wake.set()
-
-    async def run(self) -> None:
-        """Write until ``close``."""
-        while self._waiting or not self._closing:
-            if not self._waiting:
-                await self._wake.wait()
-            self._wake.clear()
-            batch, self._waiting = self._waiting, []
-            if batch:
-                await self._write(batch)
-
-    def _queue(self, calls: tuple[Call, ...]) -> asyncio.Future[list[object]]:
-        future: asyncio.Future[list[object]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((calls, future))
-        self._wake.set()
+    def later(self, call: Call) -> asyncio.Future[list[object]]:
+        """Run *call* soon, without waiting; a failure is logged."""
+        future = self._queue((call,))
+        future.add_done_callback(_log_failure)
         return future
 
-    async def _write(self, batch: list[tuple[tuple[Call, ...], asyncio.Future[list[object]]]]) -> None:
+    def _queue(self, calls: tuple[Call, ...]) -> asyncio.Future[list[object]]:
+        if self._loop is not None and not self._thread.is_alive():
+            raise JournalError("the mail thread has ended")
+        future: asyncio.Future[list[object]] = asyncio.get_running_loop().create_future()
+        self._jobs.put(_Job(calls, future))
+        return future
+
+    def _work(self) -> None:
+        """In the thread: commit whatever waits, until told to end."""
+        while (first := self._jobs.get()) is not None:
+            batch, ended = [first], False
+            with suppress(queue.Empty):
+                while not ended:
+                    job = self._jobs.get_nowait()
+                    ended = job is None
+                    if job is not None:
+                        batch.append(job)
+            self._commit(batch)
+            if ended:
+                return
+
+    def _commit(self, batch: list[_Job]) -> None:
         try:
-            results = await offload(self._store.run, [call for calls, _ in batch for call in calls])
+            with self._store.together():
+                for job in batch:
+                    job.results = [call() for call in job.calls]
         except JournalError as exc:
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(exc)
-            return
-        rest = iter(results)
-        for calls, future in batch:
-            mine = list(islice(rest, len(calls)))
-            if not future.done():
-                future.set_result(mine)
+            self._answer(batch, failure=exc)
+        except BaseException as exc:
+            self._answer(batch, failure=JournalError(f"mail was not written: {exc!r}"))
+            raise
+        else:
+            self._answer(batch)
+
+    def _answer(self, batch: list[_Job], *, failure: JournalError | None = None) -> None:
+        for job in batch:
+            job.results = job.results if failure is None else failure
+        if self._loop is not None:
+            # A loop that was closed has nobody left to be told.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(_tell, batch)
+
+
+def _tell(batch: list[_Job]) -> None:
+    for job in batch:
+        if job.future.done():
+            continue
+        if isinstance(job.results, JournalError):
+            job.future.set_exception(job.results)
+        else:
+            job.future.set_result(job.results or [])
+
+
+def _nothing() -> None:
+    """Take a place in the lane."""
 
 
 def _log_failure(future: asyncio.Future[list[object]]) -> None:

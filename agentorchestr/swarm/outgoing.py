@@ -20,6 +20,7 @@ from agentorchestr.swarm.lane import Lane
 from agentorchestr.swarm.moves import Moves
 from agentorchestr.swarm.wire import encode_letter
 
+NONE = Properties()
 NOBODY = "nobody there"
 WINDOW = 256
 """Letters handed to the carrier and not answered yet, at most."""
@@ -193,9 +194,8 @@ class Outgoing:
 
     def _properties(self, letter: Letter) -> Properties:
         left_s = math.ceil(letter.expires_at - self._clock.now()) if letter.expires_at else None
-        return Properties(
-            content_type="application/json", utf8=True, expiry_s=None if left_s is None else max(left_s, 1)
-        )
+        # Nothing that its topic tells already: packing properties costs more than the rest of a publish.
+        return NONE if left_s is None else Properties(expiry_s=max(left_s, 1))
 
     def _note(self, standing: Standing, said: Delivered | None) -> None:
         letter, tries, now = standing.letter, standing.tries + 1, self._clock.now()

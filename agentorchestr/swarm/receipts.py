@@ -19,6 +19,7 @@ from agentorchestr.swarm.wire import RECEIPT_IDS, encode_letter, encode_receipt
 
 GATHER_S = 0.01
 """After a receipt went out, the next waits this long for company; the first goes at once."""
+QUICK_LIFE_S = 3600
 LIFE_S = 7 * 86400.0
 """How long a sender is tried to be told what became of its letter."""
 
@@ -76,7 +77,7 @@ class QuickReceipts:
             await self._transport.publish(
                 topics.directed(to, self._me),
                 encode_letter(letter),
-                properties=Properties(content_type="application/json", utf8=True, expiry_s=3600),
+                properties=Properties(expiry_s=QUICK_LIFE_S),
             )
         except BusError as exc:
             logger.debug("receipt not sent", extra={"to": str(to), "why": str(exc)})

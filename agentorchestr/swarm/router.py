@@ -8,6 +8,8 @@ from agentorchestr.swarm import topics
 
 Handler = Callable[[Incoming], None]
 
+KNOWN_TOPICS = 4096
+
 logger = logging.getLogger(__name__)
 
 
@@ -20,9 +22,11 @@ class Router:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._handlers: list[tuple[str, Handler]] = []
+        self._known: dict[str, Handler | None] = {}
 
     def add(self, filters: Sequence[str], handler: Handler) -> None:
         """Send what matches *filters* to *handler* from now on."""
+        self._known.clear()
         self._handlers.extend((wanted, handler) for wanted in filters)
 
     @property
@@ -42,4 +46,10 @@ class Router:
                 handler(message)
 
     def _handler_of(self, topic: str) -> Handler | None:
-        return next((handler for wanted, handler in self._handlers if topics.matches(wanted, topic)), None)
+        if topic not in self._known:
+            if len(self._known) >= KNOWN_TOPICS:
+                self._known.clear()
+            self._known[topic] = next(
+                (handler for wanted, handler in self._handlers if topics.matches(wanted, topic)), None
+            )
+        return self._known[topic]

@@ -1,5 +1,7 @@
 """The names of topics, and which filter a topic matches."""
 
+from functools import lru_cache
+
 from agentorchestr.model.carrier import A2A_ROOT, LETTERS_ROOT
 from agentorchestr.model.mail import Address
 
@@ -33,6 +35,7 @@ def own_reply(me: Address, suffix: str) -> str:
     return f"{A2A_ROOT}/reply/{me}/{suffix}"
 
 
+@lru_cache(maxsize=4096)
 def sender_of(topic: str) -> Address:
     """Who published to a letter's *topic*: its last three levels. Raises ``ValueError``."""
     return _last_address(topic)

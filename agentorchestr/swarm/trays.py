@@ -15,6 +15,10 @@ HELD = 2048
 """Letters kept in memory for one tray; more are read from the store when their turn comes."""
 
 
+BEHIND = 32
+"""Letters that may be handled before the first of them is noted on disk."""
+
+
 class Tray:
     """The letters of some *kinds*, or of all *but* some. One reader at a time; a new one ends the old."""
 
@@ -52,10 +56,11 @@ class Tray:
     async def letters(self) -> AsyncIterator[Letter]:
         """Letters nobody handled yet, then new ones as they come, for ever.
 
-        A letter counts as handled when the next one is asked for; that is on disk before it comes. One
-        that was out when the reader was cancelled, or its process killed, comes again.
+        A letter counts as handled when the next one is asked for. That is written at once, but not waited
+        for: after a kill the last few of a fast reader may come again, as does the one that was out.
         """
         reader = self._take_over()
+        noted: list[asyncio.Future[list[object]]] = []
         while True:
             await self._wait()
             if reader != self._reader:
@@ -65,7 +70,10 @@ class Tray:
             if reader != self._reader:
                 return
             self._held.popleft()
-            await self._lane.do(partial(self._inbox.handle, self._me, (arrived.row,)))
+            noted.append(self._lane.later(partial(self._inbox.handle, self._me, (arrived.row,))))
+            if len(noted) == BEHIND:
+                await asyncio.wait(noted)
+                noted.clear()
 
     async def take(self, *, limit: int, timeout_s: float) -> list[Letter]:
         """Up to *limit* waiting letters, each counted as handled; waits *timeout_s* for the first."""
