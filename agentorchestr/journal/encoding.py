@@ -15,10 +15,15 @@ from agentorchestr.model.facts import Fact
 KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in typing.get_args(Fact)}
 
 
+def storable(text: str) -> str:
+    """*text* as UTF-8 can hold it: halves of a character are joined, a lone half becomes U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def encode(fact: Fact) -> tuple[str, str]:
-    """The fact's kind and its fields as compact JSON."""
+    """The fact's kind and its fields as compact JSON, which is storable whatever the fact's texts hold."""
     body = json.dumps(dataclasses.asdict(fact), ensure_ascii=False, separators=(",", ":"))
-    return type(fact).__name__, body
+    return type(fact).__name__, storable(body)
 
 
 def decode(kind: str, body: str) -> Fact:

@@ -17,6 +17,8 @@ def lead_event(view: SessionView, item: Recorded) -> LeadEvent | None:
             return LeadEvent(item.seq, "spawn_failed", worker_id, why)
         case f.WorkerStalled(worker_id=worker_id, why=why) if worker_id != LEAD:
             return LeadEvent(item.seq, "idle", worker_id, why)
+        case f.WorkerUnclear(worker_id=worker_id, why=why) if worker_id != LEAD:
+            return LeadEvent(item.seq, "unknown", worker_id, why)
         case f.MessageQueued(receiver=receiver, sender=sender, body=body, question=True) if receiver == LEAD:
             return LeadEvent(item.seq, "question", sender, body)
         case f.MessageQueued(receiver=receiver, sender=sender, subject=subject) if receiver == LEAD:

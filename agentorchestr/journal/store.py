@@ -105,7 +105,8 @@ class Journal:
                 "INSERT INTO facts (at, generation, kind, body) VALUES (?, ?, ?, ?)",
                 (moment, self.generation, kind, body),
             )
-            recorded.append(Recorded(row.lastrowid or 0, moment, self.generation, fact))
+            # As it was stored: the view must not hold what a later reader will not find.
+            recorded.append(Recorded(row.lastrowid or 0, moment, self.generation, decode(kind, body)))
         return recorded
 
     def facts(self, *, after: int = 0, limit: int = -1) -> list[Recorded]:

@@ -225,3 +225,39 @@ def test_the_first_claim_of_a_task_counts(tmp_path: Path) -> None:
         f.TaskClaimed("t1", "w2"),
     )
     assert view.tasks["t1"].owner == "w1"
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        ("cut \ud83d", "cut \ufffd"),
+        ("\ude00 x", "\ufffd x"),
+        ("\ud83d\ude00", "\U0001f600"),
+        ("byte \udcff", "byte \ufffd"),
+        ("\ufeffnul \0 é", "\ufeffnul \0 é"),
+    ],
+)
+def test_text_that_is_no_unicode_is_stored_all_the_same(tmp_path: Path, text: str, stored: str) -> None:
+    with Journal.create(tmp_path) as journal:
+        (told,) = journal.append([f.ProgressNoted("w1", text)])
+        (read,) = journal.facts()
+    assert told == read, "the view holds what the disk holds"
+    assert read.fact == f.ProgressNoted("w1", stored)
+
+
+def test_a_turn_that_nobody_knows_of_is_unknown_until_the_agent_shows_itself(tmp_path: Path) -> None:
+    turn = f.AgentSeen("w1", AgentEventKind.PROMPT_TAKEN, "hook")
+    lost = (spawned(), f.PaneOpened("w1", "%1", 7, 1.0), turn, f.WorkerUnclear("w1", "silent"))
+    view = view_after(tmp_path, *lost, f.TokensCounted("w1", 1, 1, 0))
+    assert view.workers["w1"].state is WorkerState.UNKNOWN
+    assert view.events[-1].kind == "unknown"
+    with Journal.take_over(tmp_path) as journal:
+        journal.append([f.AgentSeen("w1", AgentEventKind.ACTIVE, "hook")])
+        assert derive(journal.facts()).workers["w1"].state is WorkerState.WORKING
+
+
+def test_lost_tmux_is_known_until_a_supervisor_starts_in_a_new_one(tmp_path: Path) -> None:
+    assert view_after(tmp_path, f.TmuxLost()).tmux_lost
+    with Journal.take_over(tmp_path) as journal:
+        journal.append([f.SupervisorStarted(2, 1, 1.0, 1)])
+        assert not derive(journal.facts()).tmux_lost
