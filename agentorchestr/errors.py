@@ -7,7 +7,8 @@ OrchestrError
 ├── JournalError          the session's record cannot be read or written
 │   └── StaleGeneration   an older supervisor tried to write
 ├── TmuxError
-│   └── PaneGone
+│   ├── PaneGone
+│   └── TmuxGone          no tmux server answers on our socket
 ├── GitError
 │   ├── WorkAtRisk        an act was refused because it would lose work
 │   └── RefMoved          a compare-and-swap met another value
@@ -65,6 +66,10 @@ class PaneGone(TmuxError):
             hint="list the workers that are left: agentorchestr workers",
         )
         self.pane_id = pane_id
+
+
+class TmuxGone(TmuxError):
+    """No tmux server answers on our socket: it ended, or its socket was removed. It says nothing of panes."""
 
 
 class GitError(OrchestrError):

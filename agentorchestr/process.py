@@ -213,6 +213,37 @@ def start_time(pid: int) -> float | None:
         return None
 
 
+def lives(pid: int, started: float) -> bool:
+    """Whether the process that had this pid when it started at *started* still runs."""
+    now = start_time(pid) if pid else None
+    return now is not None and abs(now - started) < CLOCK_SLACK_S
+
+
+@dataclass(frozen=True)
+class Activity:
+    """A process and all below it at one moment. Two of them tell whether anything happened in between."""
+
+    pids: frozenset[int]
+    cpu_s: float
+
+
+def activity(pid: int) -> Activity | None:
+    """Who runs below *pid*, itself included, and the CPU time they used; None when it is gone."""
+    import psutil
+
+    try:
+        top = psutil.Process(pid)
+        family = [top, *top.children(recursive=True)]
+    except psutil.Error:
+        return None
+    cpu_s = 0.0
+    for process in family:
+        with contextlib.suppress(psutil.Error):
+            times = process.cpu_times()
+            cpu_s += times.user + times.system
+    return Activity(frozenset(process.pid for process in family), cpu_s)
+
+
 def marked(mark_prefix: str) -> list[int]:
     """Pids of this user's living processes whose mark begins with *mark_prefix*, oldest first.
 
@@ -253,5 +284,4 @@ def end_marked(mark_prefix: str, *, grace_s: float = 2.0) -> list[int]:
 
 def _still_there(living: Mapping[int, float]) -> list[int]:
     """Which of these still run. A zombie has ended: tmux 3.3a leaves a dead pane's program one for good."""
-    found = [(pid, started, start_time(pid)) for pid, started in living.items()]
-    return [pid for pid, started, now in found if now is not None and abs(now - started) < CLOCK_SLACK_S]
+    return [pid for pid, started in living.items() if lives(pid, started)]

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agentorchestr.errors import PaneGone, TmuxError
+from agentorchestr.errors import PaneGone, TmuxError, TmuxGone
 from agentorchestr.tmux import quoting
 from agentorchestr.tmux.layout import MAX_PANES, team_layout
-from agentorchestr.tmux.server import Command, TmuxServer, is_gone, refusal, window_options
+from agentorchestr.tmux.server import Command, TmuxServer, is_gone, no_server, refusal, window_options
 
 
 @dataclass(frozen=True)
@@ -74,17 +74,21 @@ FIELDS = (
 
 
 def list_panes(server: TmuxServer, session: str | None = None) -> tuple[PaneRow, ...]:
-    """Every pane of *session*, or of the whole server, in tmux's order; empty when there is none.
+    """Every pane of *session*, or of the whole server, in tmux's order; empty without that session.
 
     One tmux call. Rows and fields are parted by words made for this call, so no title or program
     name, with a newline or whatever else in it, can break or forge a row. A death that tmux missed is
     brought to its notice, so that the ``pane-died`` hook follows.
+
+    Raises ``TmuxGone`` when no server answers.
     """
     nonce = secrets.token_hex(6)
     row_mark, field_mark = f"{nonce}r", f"{nonce}f"
     wanted = row_mark + field_mark.join(f"#{{{name}}}" for name in FIELDS)
     where = ("-a",) if session is None else ("-s", "-t", quoting.session_target(session))
     done = server.call([("list-panes", *where, "-F", wanted)])
+    if no_server(done):
+        raise TmuxGone(f"no tmux server answers: {done.error_text}")
     if is_gone(done):
         return ()
     if done.returncode != 0:

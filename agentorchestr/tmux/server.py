@@ -18,7 +18,8 @@ logger = logging.getLogger(__name__)
 INSTALL_HINT = "install it: sudo apt-get install tmux (Debian, Ubuntu) or brew install tmux (macOS)"
 # A free slot of tmux's hook array, so that a pane-died hook in the person's own configuration stays.
 HOOK = "pane-died[2217]"
-GONE = ("can't find", "no server running", "error connecting", "server exited", "lost server")
+NO_SERVER = ("no server running", "error connecting", "server exited", "lost server")
+GONE = ("can't find", *NO_SERVER)
 
 Command = Sequence[str]
 
@@ -232,3 +233,8 @@ def refusal(done: Completed, *, during: str) -> TmuxError:
 def is_gone(done: Completed) -> bool:
     """Whether tmux refused because the target or the whole server is not there."""
     return done.returncode != 0 and any(words in done.error_text for words in GONE)
+
+
+def no_server(done: Completed) -> bool:
+    """Whether nobody answers on the socket, which is no proof that the target is gone."""
+    return done.returncode != 0 and any(words in done.error_text for words in NO_SERVER)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from agentorchestr.clock import until
-from agentorchestr.errors import PaneGone, TmuxError
+from agentorchestr.errors import PaneGone, TmuxError, TmuxGone
 from agentorchestr.tmux import panes
 from agentorchestr.tmux.layout import team_layout
 from agentorchestr.tmux.server import TmuxServer
@@ -139,6 +139,12 @@ def test_a_pane_of_a_session_that_is_gone_is_refused(server, session, tmp_path):
     with pytest.raises(TmuxError):
         panes.open_pane(server, "other", window="team", title="w", argv=SLEEPER, cwd=tmp_path, lead=False)
     assert panes.list_panes(server, "other") == ()
+
+
+def test_a_server_that_ended_is_told_apart_from_a_session_that_is_gone(server, session):
+    server.run("kill-server")
+    with pytest.raises(TmuxGone):
+        panes.list_panes(server, session)
 
 
 def test_what_fails_half_way_leaves_no_pane(server, session, tmp_path):
