@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from agentorchestr.cli.shapes import has_result, last_verdict
+from agentorchestr.cli.shapes import has_result, land_command, last_verdict
 from agentorchestr.cli.text import clean, clean_lines, count, took
 from agentorchestr.model.states import CheckOutcome, MergeResult, Outcome
 from agentorchestr.model.verdict import Verdict
@@ -16,6 +16,12 @@ _CHECKED = {
     CheckOutcome.RED: "FAILED",
     CheckOutcome.NO_CHECKS: "there are no checks: nothing was verified",
     CheckOutcome.ERROR: "could not be run",
+}
+
+_UNPROVEN: dict[Outcome | None, str] = {
+    Outcome.CANCELLED: "stopped before its goal was reached",
+    Outcome.FAILED: "its goal was not reached",
+    Outcome.UNVERIFIED: "nothing proves it",
 }
 
 
@@ -63,7 +69,8 @@ def _verdict_lines(view: SessionView, verdict: Verdict | None) -> Iterator[tuple
             f"checks    were not run ({known})" if known else f"checks    {_CHECKED[CheckOutcome.NO_CHECKS]}",
         )
         return
-    yield 2, f"checks    {_CHECKED[verdict.outcome]}" + (f": {verdict.problem}" if verdict.problem else "")
+    problem = f": {verdict.problem}" if verdict.problem else ""
+    yield 2, f"checks    {_CHECKED[verdict.outcome]}{_of_what(view, verdict)}{problem}"
     for run in verdict.runs:
         ending = "out of time" if run.timed_out else f"exit {run.exit_code}"
         counts = f", {run.counts}" if run.counts else ""
@@ -75,14 +82,23 @@ def _verdict_lines(view: SessionView, verdict: Verdict | None) -> Iterator[tuple
             yield from ((14, line) for line in lines[-TAIL_LINES_SHOWN:])
 
 
+def _of_what(view: SessionView, verdict: Verdict) -> str:
+    """What the verdict is on, where it is not on a goal that was reached."""
+    if view.outcome is Outcome.DONE or verdict.outcome is CheckOutcome.NO_CHECKS:
+        return ""
+    return " on what was merged so far" if has_result(view) else " on work that was not merged"
+
+
 def _landing_lines(view: SessionView) -> Iterator[tuple[int, str]]:
     if view.landing_problem:
         yield 2, f"not landed {view.landing_problem}"
     if view.landed:
         yield 2, f"landed    on {view.landed}"
     elif has_result(view):
-        warning = "" if view.outcome is Outcome.DONE else "   (not verified: look at it first)"
-        yield 2, f"land it   agentorchestr land {view.session_id}{warning}"
+        why = (
+            _UNPROVEN.get(view.outcome, "the session is not over") if view.outcome is not Outcome.DONE else ""
+        )
+        yield 2, f"land it   {land_command(view)}" + (f"   ({why}: look at it first)" if why else "")
     else:
         yield 2, "land it   nothing was merged, so there is nothing to land"
 

@@ -1,6 +1,6 @@
 """Sessions and workers as JSON: our own stable shapes, not whatever the values happen to hold."""
 
-from agentorchestr.model.states import MergeResult
+from agentorchestr.model.states import MergeResult, Outcome
 from agentorchestr.model.verdict import MergeAttempt, Verdict
 from agentorchestr.model.view import SessionView, Tokens, WorkerView
 
@@ -103,14 +103,28 @@ def merge_shape(attempt: MergeAttempt) -> Shape:
 
 
 def last_verdict(view: SessionView) -> Verdict | None:
-    """Give the verdict on what the session delivers: the newest of all that were made of the merged tree."""
-    verdicts = [*view.verdicts, *(one.verdict for one in view.merges if one.verdict and one.commit)]
-    return max(verdicts, key=lambda verdict: verdict.at, default=None)
+    """Give the verdict on what the session delivers: on its last merge, or the one that made it done.
+
+    With nothing merged, the newest of all: it says why. Verdicts on what was only tried do not count.
+    """
+    newest = sorted(view.verdicts, key=lambda verdict: verdict.at, reverse=True)
+    if view.outcome is Outcome.DONE:
+        return next((verdict for verdict in newest if verdict.green), None)
+    merged = [one.commit for one in view.merges if one.result is MergeResult.MERGED]
+    if not merged:
+        return newest[0] if newest else None
+    return next((verdict for verdict in newest if verdict.commit == merged[-1]), None)
 
 
 def has_result(view: SessionView) -> bool:
     """Whether anything was merged, so that there is something to land."""
     return any(attempt.result is MergeResult.MERGED for attempt in view.merges)
+
+
+def land_command(view: SessionView) -> str:
+    """Give the command that lands the result: what was not proven takes the person's explicit word."""
+    word = "" if view.outcome is Outcome.DONE else " --unverified"
+    return f"agentorchestr land {view.session_id}{word}"
 
 
 def report_shape(view: SessionView, *, alive: bool) -> Shape:
@@ -123,7 +137,5 @@ def report_shape(view: SessionView, *, alive: bool) -> Shape:
         "merges": [merge_shape(attempt) for attempt in view.merges],
         "checks": [check.shown for check in view.created.checks],
         "verdict": verdict_shape(verdict) if verdict is not None else None,
-        "land_command": f"agentorchestr land {view.session_id}"
-        if has_result(view) and not view.landed
-        else None,
+        "land_command": land_command(view) if has_result(view) and not view.landed else None,
     }

@@ -14,8 +14,10 @@ from agentorchestr.worktree.landing import LandResult
 from agentorchestr.worktree.repository import find_repository
 
 
-def land_session(paths: Paths, session_id: str) -> LandResult:
-    """Move the base branch to the integration branch, if nothing can be lost by it.
+def land_session(paths: Paths, session_id: str, *, unverified: bool = False) -> LandResult:
+    """Move the base branch to the integration branch, if nothing can be lost by it and it is proven.
+
+    *unverified* is the person's word that it need not be.
 
     Raises ``UsageError`` while the session runs, and what ``supervisor.landing.land_result`` raises.
     """
@@ -25,7 +27,7 @@ def land_session(paths: Paths, session_id: str) -> LandResult:
     repository = find_repository(Path(view.created.repository))
     scratch = paths.worktrees(repository.key, session_id)
     try:
-        result = land_result(repository, view, scratch=scratch, env=os.environ)
+        result = land_result(repository, view, scratch=scratch, env=os.environ, unverified=unverified)
     finally:
         remove_if_empty(scratch)
         remove_if_empty(scratch.parent)

@@ -123,8 +123,8 @@ class StandIn:
         self.stopped.append(session_id)
         return derive(self.facts[session_id])
 
-    def land_session(self, paths: Paths, session_id: str) -> Landing:
-        return Landing()
+    def land_session(self, paths: Paths, session_id: str, *, unverified: bool = False) -> Landing:
+        return Landing(how="unproven") if unverified else Landing()
 
     def attach_argv(self, paths: Paths, session_id: str) -> list[str]:
         return ["true"]

@@ -60,3 +60,72 @@ def test_land_at_the_end_is_done_when_asked_for(product: Product, repo: Path, sc
     ended(product, repo, scenario, "--checks", "true", "--land")
     assert (repo / "made.txt").is_file()
     assert (repo / "README.md").read_text() == "a draft of mine\n"
+
+
+def move_result(repo: Path, place: Path, name: str) -> None:
+    """Put a commit of the person's with the file *name* on the newest session's integration branch."""
+    (branch,) = git(repo, "branch", "--list", "--format=%(refname:short)", "*/integration").splitlines()
+    git(repo, "worktree", "add", "-q", str(place), branch)
+    (place / name).write_text("x")
+    git(place, "add", "-A")
+    git(place, "commit", "-q", "-m", "after the verdict")
+    git(repo, "worktree", "remove", str(place))
+
+
+def test_a_result_that_moved_after_its_verdict_is_checked_before_it_lands(
+    product: Product, repo: Path, scenario: Scenario, tmp_path: Path
+) -> None:
+    ended(product, repo, scenario, "--checks", "test ! -f forbidden")
+    before = git(repo, "rev-parse", "main")
+    move_result(repo, tmp_path / "one", "harmless")
+    move_result(repo, tmp_path / "two", "forbidden")
+    refused = product.run("land", cwd=repo)
+    assert refused.returncode == 1
+    assert "moved after its verdict" in refused.stderr
+    assert "--unverified" in refused.stderr
+    assert git(repo, "rev-parse", "main") == before
+    (branch,) = git(repo, "branch", "--list", "--format=%(refname:short)", "*/integration").splitlines()
+    git(repo, "branch", "-f", branch, f"{branch}~1")
+    landed = product.run("land", cwd=repo)
+    assert landed.returncode == 0, landed.stderr
+    assert (repo / "harmless").is_file()
+
+
+def test_a_result_that_nothing_proves_lands_on_the_persons_explicit_word_only(
+    product: Product, repo: Path, scenario: Scenario
+) -> None:
+    path = scenario(MAKES_A_FILE)
+    done = product.run(
+        "--manual", "--task", "go", "--agent", "practice", "--no-attach", "--trust", cwd=repo,
+        AGENTORCHESTR_PRACTICE_SCENARIO=path,
+    )  # fmt: skip
+    assert done.returncode == 3, done.stdout + done.stderr
+    refused = product.run("land", cwd=repo)
+    assert refused.returncode == 1
+    assert len(refused.stderr.splitlines()) == 2, refused.stderr
+    assert "--unverified" in refused.stderr
+    assert not (repo / "made.txt").exists()
+    landed = product.run("land", "--unverified", cwd=repo)
+    assert landed.returncode == 0, landed.stderr
+    assert (repo / "made.txt").is_file()
+
+
+def test_files_taken_along_land_with_the_result(product: Product, repo: Path, scenario: Scenario) -> None:
+    (repo / "README.md").write_text("a draft of mine\n")
+    (repo / "made.txt").write_text("my first lines\n")
+    ended(product, repo, scenario, "--checks", "true", "--include-dirty", "--land")
+    assert (repo / "made.txt").read_text() == "made"
+    assert (repo / "README.md").read_text() == "a draft of mine\n"
+    assert git(repo, "status", "--porcelain") == ""
+
+
+def test_a_file_taken_along_and_changed_since_stops_the_landing(
+    product: Product, repo: Path, scenario: Scenario
+) -> None:
+    (repo / "made.txt").write_text("my first lines\n")
+    ended(product, repo, scenario, "--checks", "true", "--include-dirty")
+    (repo / "made.txt").write_text("my first lines\nand more\n")
+    refused = product.run("land", cwd=repo)
+    assert refused.returncode == 1
+    assert "made.txt" in refused.stderr
+    assert (repo / "made.txt").read_text() == "my first lines\nand more\n"
