@@ -25,6 +25,7 @@ class Options:
     checks: tuple[str, ...] = ()
     timeout: str = ""
     land: bool = False
+    broker: str = ""
     attach: bool | None = None
     trust: bool = False
     git_init: bool = False

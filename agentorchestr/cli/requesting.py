@@ -71,6 +71,7 @@ def build_request(shell: Shell, screen: Screen, options: Options) -> SessionRequ
         manual=options.manual,
         role=cheap.role,
         setup=setup,
+        broker=check_broker(options.broker),
         environment=dict(shell.env),
     )
 
@@ -112,6 +113,15 @@ def _wanted(options: Options, user: UserConfig) -> Wanted:
         return Wanted(agents if inside else (options.lead, *agents) if agents else (), options.lead)
     default = user.lead or ""
     return Wanted(agents, default if default in agents or not agents else "")
+
+
+def check_broker(url: str) -> str:
+    """Give the broker's URL, once it can be read. Raises ``UsageError``."""
+    if url:
+        from agentorchestr.mqtt.endpoint import parse_broker_url
+
+        parse_broker_url(url)
+    return url
 
 
 def check_role(role: str) -> str:

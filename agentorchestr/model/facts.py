@@ -48,6 +48,7 @@ __all__ = [
     "MergeEnded",
     "MessageQueued",
     "MessagesRead",
+    "NotOnBus",
     "NoteWritten",
     "PaneDied",
     "PaneOpened",
@@ -96,6 +97,8 @@ class SessionCreated:
     manual: bool
     role: str = "implementer"
     """The role of a manual session's only worker."""
+    broker: str = ""
+    """The URL of the broker the person named; empty: this user's private one."""
     setup: WorktreeSetup = field(default_factory=WorktreeSetup)
     """What the person trusted to be done in each worktree; the file it came from is not read again."""
 
@@ -180,6 +183,13 @@ class Landed:
 
 
 @dataclass(frozen=True)
+class NotOnBus:
+    """Agents of this session cannot write to others outside it."""
+
+    why: str
+
+
+@dataclass(frozen=True)
 class LandingFailed:
     """``--land`` was asked for and could not be done; the result stays on the integration branch."""
 
@@ -224,6 +234,7 @@ Fact = (
     | StopAsked
     | Landed
     | LandingFailed
+    | NotOnBus
     | WorkerStalled
     | WorkerUnclear
     | TokensCounted

@@ -27,6 +27,8 @@ class SessionRequest:
     land: bool = False
     manual: bool = False
     role: str = "implementer"
+    broker: str = ""
+    """A broker's URL without any login; empty: this user's private one."""
     setup: WorktreeSetup = field(default_factory=WorktreeSetup)
     """What is done in each worktree, as the person trusted it."""
     environment: dict[str, str] = field(default_factory=dict)

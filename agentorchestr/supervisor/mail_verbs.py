@@ -6,13 +6,15 @@ from agentorchestr.model.view import SessionView, WorkerView
 from agentorchestr.supervisor import told
 from agentorchestr.supervisor.desk import Principal, Reply
 from agentorchestr.supervisor.gear import Gear
+from agentorchestr.supervisor.post import Post, new_letter
 from agentorchestr.supervisor.replies import message_line
 
 
 class MailDesk:
     """The mail of one lead or worker, whose token called."""
 
-    def __init__(self, gear: Gear, principal: Principal) -> None:
+    def __init__(self, gear: Gear, principal: Principal, post: Post | None) -> None:
+        self._post = post
         self._gear = gear
         self._book = gear.book
         self._me = principal.worker_id
@@ -20,12 +22,24 @@ class MailDesk:
 
     async def send_message(self, to: str, body: str, *, subject: str, priority: str, answers: str) -> Reply:
         """Queue a message; its receiver is rung when it is idle, and fetches the body itself."""
+        if "/" in to:
+            return await self._send_out(to, body, subject=subject, priority=priority, answers=answers)
         receiver = self._reachable(to)
         queued = told.letter(
             self._me, receiver.worker_id, body, subject=subject, priority=priority, answers=answers
         )
         await self._book.record(queued)
         return {"message_id": queued.message_id, "state": "queued"}
+
+    async def _send_out(self, to: str, body: str, *, subject: str, priority: str, answers: str) -> Reply:
+        if self._post is None:
+            raise ToolRefused(
+                "this session is not on a bus: only its own agents can be written to", hint=f"Not {to}."
+            )
+        me = self._post.address(self._me)
+        letter = new_letter(body, subject=subject, priority=priority, answers=answers, sender=me)
+        sent = await self._post.send(self._me, to, letter)
+        return {"message_id": sent.letter_id, "state": "stored", "next": "task_status tells how far it got"}
 
     async def broadcast(self, body: str, *, subject: str) -> Reply:
         """Queue a message to everybody else in this session who is there."""
@@ -57,6 +71,10 @@ class MailDesk:
 
     async def task_status(self, message_id: str) -> Reply:
         """How far a message of this agent's got."""
+        standing = await self._post.standing(self._me, message_id) if self._post is not None else None
+        if standing is not None:
+            reply: dict[str, object] = {"message_id": message_id, "state": standing.state.value}
+            return {**reply, "why": standing.why} if standing.why else reply
         message = self._gear.view.messages.get(message_id)
         if message is None or message.sender != self._me:
             raise ToolRefused(f"no message {message_id!r} of yours", hint="send_message gave its id.")

@@ -12,6 +12,7 @@ from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.integration import Integration
 from agentorchestr.supervisor.lead_results import LeadDesk
 from agentorchestr.supervisor.mail_verbs import MailDesk
+from agentorchestr.supervisor.post import Post
 from agentorchestr.supervisor.spawner import Spawner
 from agentorchestr.supervisor.worker_verbs import WorkerDesk
 
@@ -22,12 +23,19 @@ class Office:
     """The living session's answer to ``desk.Desk``."""
 
     def __init__(
-        self, gear: Gear, *, spawner: Spawner, integration: Integration, start: Callable[[str], None]
+        self,
+        gear: Gear,
+        *,
+        spawner: Spawner,
+        integration: Integration,
+        start: Callable[[str], None],
+        post: Post | None,
     ) -> None:
         self._gear = gear
         self._spawner = spawner
         self._integration = integration
         self._start = start
+        self._post = post
         self._wait_limits = {name: spec.wait_limit_s for name, spec in gear.catalogue.items()}
 
     def principal_of(self, token: str) -> Principal | None:
@@ -77,7 +85,7 @@ class Office:
 
     def mail(self, principal: Principal) -> MailDesk:
         """The mail of a lead or worker."""
-        return MailDesk(self._gear, principal)
+        return MailDesk(self._gear, principal, self._post)
 
     def _check(self, principal: Principal, kind: PrincipalKind) -> None:
         if principal.kind is not kind:

@@ -17,6 +17,7 @@ from agentorchestr.supervisor.finishing import ending, finish
 from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.integration import Integration
 from agentorchestr.supervisor.office import Office
+from agentorchestr.supervisor.post import Carrier, Post
 from agentorchestr.supervisor.spawner import Order, Spawner, unfinished
 from agentorchestr.supervisor.spool import Spool
 from agentorchestr.supervisor.statusline import keep_status_line
@@ -48,7 +49,13 @@ class Session:
     """Puts the parts together and runs them until the goal is marked, stopped, or out of time."""
 
     def __init__(
-        self, gear: Gear, pool: WorktreePool, *, spawner: Spawner | None = None, in_panes: bool = True
+        self,
+        gear: Gear,
+        pool: WorktreePool,
+        *,
+        spawner: Spawner | None = None,
+        in_panes: bool = True,
+        carrier: Carrier | None = None,
     ) -> None:
         self._gear = gear
         self._pool = pool
@@ -58,10 +65,15 @@ class Session:
         self._spool = Spool(gear.spool)
         self._watcher = Watcher(gear, self._spool)
         self._delivery = Delivery(gear)
+        self._post = Post(gear, carrier) if carrier is not None else None
         self._tasks: asyncio.TaskGroup | None = None
         self._spawns: set[asyncio.Task[None]] = set()
         self.office = Office(
-            gear, spawner=self._spawner, integration=self._integration, start=self._start_worker
+            gear,
+            spawner=self._spawner,
+            integration=self._integration,
+            start=self._start_worker,
+            post=self._post,
         )
 
     async def run(self) -> Outcome:
@@ -96,7 +108,8 @@ class Session:
         shown = (self._watcher.serve, self._delivery.serve, self._keep_status, self._give_up)
         always = (self._integration.serve, self._keep_lead, self._keep_pool, self._steer)
         unseen = (self._watcher.follow_spool,)
-        parts: tuple[Part, ...] = (*always, *(shown if self._in_panes else unseen))
+        talking = (self._post.serve,) if self._post is not None else ()
+        parts: tuple[Part, ...] = (*always, *talking, *(shown if self._in_panes else unseen))
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks

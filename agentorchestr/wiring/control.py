@@ -7,11 +7,14 @@ from agentorchestr.errors import SupervisorUnreachable
 from agentorchestr.journal.reducer import derive
 from agentorchestr.journal.store import Journal
 from agentorchestr.model.facts import Fact, GoalMarked, SessionEnded, StopAsked
+from agentorchestr.model.mail import Address
 from agentorchestr.model.states import Outcome
 from agentorchestr.model.view import SessionView, tmux_session_name
 from agentorchestr.paths import Paths, ensure_private, write_private
 from agentorchestr.process import end_marked, start_time
+from agentorchestr.supervisor.post import ORG
 from agentorchestr.tmux.server import TmuxServer
+from agentorchestr.wiring.carrying import close_carrier
 from agentorchestr.wiring.reading import read_session
 from agentorchestr.wiring.saving import save_worktrees
 from agentorchestr.worktree import gateway
@@ -76,6 +79,8 @@ def _end_without_supervisor(paths: Paths, session_id: str) -> SessionView:
         view = derive(journal.facts())
         end_marked(f"{session_id}:")
         kept = save_worktrees(paths, view)
+        members = tuple(Address(ORG, session_id, worker_id) for worker_id in view.workers)
+        close_carrier(paths, session_id, members, private=not view.created.broker)
         summary = "stopped; its supervisor was gone"
         marks: list[Fact] = (
             [] if view.goal_marked else [StopAsked("person"), GoalMarked(Outcome.CANCELLED, summary)]

@@ -4,6 +4,8 @@ import json
 import os
 import secrets
 import sys
+from contextlib import ExitStack
+from pathlib import Path
 
 from agentorchestr.clock import until
 from agentorchestr.errors import SupervisorUnreachable
@@ -18,6 +20,7 @@ from agentorchestr.supervisor.spawner import install_command, shim_argv
 from agentorchestr.tmux import panes
 from agentorchestr.tmux.server import TmuxServer
 from agentorchestr.wiring.control import CONTROL_FILE
+from agentorchestr.worktree import gateway
 from agentorchestr.worktree.repository import (
     Repository,
     commit_dirty,
@@ -68,15 +71,24 @@ def new_session(request: SessionRequest, repository: Repository, paths: Paths) -
         )
     for folder in (paths.state, paths.run, paths.sessions):
         ensure_private(folder)
-    folder = ensure_private(paths.session(session_id))
-    run_folder = ensure_private(paths.session_run(session_id))
-    TokenBook.create(folder, session_id)
-    install_command(folder / "bin")
-    write_private(run_folder / ENVIRONMENT_FILE, json.dumps(request.environment))
     created = _created(request, repository, session_id, base_branch=base_branch, base_commit=base_commit)
-    with Journal.create(folder) as journal:
-        journal.append([created])
+    with ExitStack() as undo:
+        # A session that could not be written down leaves neither its keys nor an empty journal.
+        folder = _folder(paths.session(session_id), undo)
+        run_folder = _folder(paths.session_run(session_id), undo)
+        TokenBook.create(folder, session_id)
+        install_command(folder / "bin")
+        write_private(run_folder / ENVIRONMENT_FILE, json.dumps(request.environment))
+        with Journal.create(folder) as journal:
+            journal.append([created])
+        undo.pop_all()
     return session_id
+
+
+def _folder(folder: Path, undo: ExitStack) -> Path:
+    """Make a private folder of a new session, to be removed again by *undo*."""
+    undo.callback(gateway.remove_folder, folder, inside=folder.parent)
+    return ensure_private(folder)
 
 
 def _created(
@@ -98,6 +110,7 @@ def _created(
         manual=request.manual,
         role=request.role,
         setup=request.setup,
+        broker=request.broker,
     )
 
 

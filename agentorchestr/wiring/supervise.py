@@ -16,14 +16,19 @@ from agentorchestr.context.roles import load_roles
 from agentorchestr.errors import OrchestrError, StaleGeneration
 from agentorchestr.journal.store import Journal
 from agentorchestr.log import log_to_file
+from agentorchestr.model import facts as f
+from agentorchestr.model.mail import Address
 from agentorchestr.model.states import Outcome
 from agentorchestr.model.view import SessionView, tmux_session_name
 from agentorchestr.paths import Paths, ensure_private
+from agentorchestr.process import offload
 from agentorchestr.supervisor.book import Book
 from agentorchestr.supervisor.gear import Gear
+from agentorchestr.supervisor.post import ORG, Carrier
 from agentorchestr.supervisor.principals import TokenBook
 from agentorchestr.supervisor.session import Session
 from agentorchestr.tmux.server import TmuxServer
+from agentorchestr.wiring.carrying import NoBus, close_carrier, open_carrier
 from agentorchestr.wiring.control import FINISHED_FILE, forget_secrets, write_control
 from agentorchestr.wiring.detection import catalogue, detect
 from agentorchestr.wiring.starting import ENVIRONMENT_FILE
@@ -43,12 +48,26 @@ def run_supervisor(session_id: str, paths: Paths) -> SessionView | None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         return asyncio.run(supervise(session_id, paths))
-    except StaleGeneration:
+    except (StaleGeneration, BaseExceptionGroup) as exc:
+        stale, rest = split_stale(exc)
+        if not stale:
+            logger.exception("the supervisor cannot run", extra={"session_id": session_id})
+            raise
+        if rest is not None:
+            logger.warning("parts of the old supervisor failed", exc_info=rest)
         logger.info("a newer supervisor took over", extra={"session_id": session_id})
         return None
     except OrchestrError:
         logger.exception("the supervisor cannot run", extra={"session_id": session_id})
         raise
+
+
+def split_stale(exc: BaseException) -> tuple[bool, BaseException | None]:
+    """Whether *exc* tells of a newer supervisor, and what else is in it: task groups put faults in groups."""
+    if isinstance(exc, BaseExceptionGroup):
+        stale, rest = exc.split(StaleGeneration)
+        return stale is not None, rest
+    return isinstance(exc, StaleGeneration), None
 
 
 def let_terminals_go(session_id: str, paths: Paths) -> None:
@@ -66,11 +85,41 @@ async def supervise(session_id: str, paths: Paths) -> SessionView:
         listener = bind(book.view.port)
         gear = build_gear(book, paths, repository, port=listener.getsockname()[1])
         pool = WorktreePool(repository, gear.worktrees / ".pool", size=pool_size(repository))
-        session = Session(gear, pool)
-        await serve_until_ended(session, gear, listener, run_folder)
+        carrier = await join_bus(gear)
+        try:
+            session = Session(gear, pool, carrier=carrier)
+            await serve_until_ended(session, gear, listener, run_folder)
+        finally:
+            await leave_bus(gear, carrier)
     (run_folder / FINISHED_FILE).touch(mode=0o600)
     forget_secrets(run_folder)
     return gear.view
+
+
+async def join_bus(gear: Gear) -> Carrier | None:
+    """Connect the session to a bus if that can be; why it cannot is told once, and the session goes on."""
+    created = gear.created
+    try:
+        found = await open_carrier(
+            gear.paths, created.session_id, broker_url=created.broker, env=gear.environment
+        )
+    except OrchestrError as exc:
+        found = NoBus(f"{exc}. {exc.hint}")
+    if isinstance(found, Carrier):
+        return found
+    logger.warning("not on a bus", extra={"detail": found.why})
+    await gear.book.record(f.NotOnBus(found.why))
+    return None
+
+
+async def leave_bus(gear: Gear, carrier: Carrier | None) -> None:
+    """Let the bus go; a session whose supervisor was replaced leaves it to the next one."""
+    if carrier is None:
+        return
+    carrier.store.close()
+    if gear.view.outcome is not None:
+        members = tuple(Address(ORG, gear.session_id, worker_id) for worker_id in gear.view.workers)
+        await offload(close_carrier, gear.paths, gear.session_id, members, private=not gear.created.broker)
 
 
 def bind(port: int) -> socket.socket:

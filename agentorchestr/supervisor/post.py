@@ -1,0 +1,210 @@
+"""The session's post: each living agent as a member of the bus, its mail tied to the journal.
+
+A letter that comes in is a row of the mail store before the broker is told, and a fact of the session before
+it counts as handled; its id is the message's id, so a second arrival changes nothing. How far the message
+got here goes back to its sender.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+
+from agentorchestr.errors import OrchestrError, ToolRefused
+from agentorchestr.journal.mailbox import MailStore
+from agentorchestr.model import facts as f
+from agentorchestr.model.carrier import Transport, Will
+from agentorchestr.model.mail import Address, AgentCard, Letter, LetterKind, LetterState, Skill, Standing
+from agentorchestr.model.states import LEAD
+from agentorchestr.model.view import WorkerView
+from agentorchestr.supervisor.gear import Gear
+from agentorchestr.swarm.card_wire import will_of
+from agentorchestr.swarm.exchange import Exchange
+
+logger = logging.getLogger(__name__)
+
+ORG = "agentorchestr"
+RETRY_S = 5.0
+
+Dial = Callable[[Address, Will], AbstractAsyncContextManager[Transport]]
+"""Opens a member's connection; made by the wiring, which knows the broker."""
+
+
+@dataclass(frozen=True)
+class Carrier:
+    """How the members of this session are connected."""
+
+    dial: Dial
+    store: MailStore
+    names_bound: bool
+    """The broker binds a sender's name to its login."""
+
+
+class Post:
+    """One exchange for each agent that lives."""
+
+    def __init__(self, gear: Gear, carrier: Carrier) -> None:
+        self._gear = gear
+        self._carrier = carrier
+        self._instance = uuid.uuid4().hex[:12]
+        self._exchanges: dict[str, Exchange] = {}
+        self._members: dict[str, asyncio.Task[None]] = {}
+
+    def address(self, worker_id: str) -> Address:
+        """Where an agent of this session is reached."""
+        return Address(ORG, self._gear.session_id, worker_id)
+
+    async def serve(self) -> None:
+        """Take each agent in as it comes to life, and out as it ends; runs until cancelled."""
+        async with asyncio.TaskGroup() as members:
+            while True:
+                seq = self._gear.view.last_seq
+                for worker in tuple(self._gear.view.workers.values()):
+                    task = self._members.get(worker.worker_id)
+                    if worker.alive and worker.ready and (task is None or task.done()):
+                        member = members.create_task(self._keep_member(worker.worker_id))
+                        self._members[worker.worker_id] = member
+                await self._gear.book.next_after(seq)
+
+    async def _keep_member(self, worker_id: str) -> None:
+        while self._gear.view.workers[worker_id].alive:
+            try:
+                await self._be_member(worker_id)
+            except* OrchestrError as group:
+                detail = "; ".join(str(exc) for exc in group.exceptions)
+                logger.warning("not on the bus", extra={"worker_id": worker_id, "detail": detail})
+                await self._gear.clock.pause(RETRY_S)
+
+    async def _be_member(self, worker_id: str) -> None:
+        """Be connected as this agent until it ends."""
+        card = self._card(self._gear.view.workers[worker_id])
+        will = will_of(card, at=self._gear.clock.now())
+        async with (
+            self._carrier.dial(card.address, will) as transport,
+            self._joined(card, transport) as exchange,
+        ):
+            self._exchanges[worker_id] = exchange
+            try:
+                async with asyncio.TaskGroup() as works:
+                    mail = works.create_task(self._take_mail(worker_id, exchange))
+                    await self._follow_agent(worker_id, exchange)
+                    mail.cancel()
+            finally:
+                self._exchanges.pop(worker_id, None)
+
+    @asynccontextmanager
+    async def _joined(self, card: AgentCard, transport: Transport) -> AsyncIterator[Exchange]:
+        exchange = Exchange(
+            transport,
+            self._carrier.store,
+            card.address,
+            card=card,
+            clock=self._gear.clock,
+            names_bound=self._carrier.names_bound,
+        )
+        async with exchange:
+            yield exchange
+
+    def _card(self, worker: WorkerView) -> AgentCard:
+        role = self._gear.roles.get(worker.role)
+        skills = (Skill(worker.role, role.title if role is not None else "leads the session"),)
+        return AgentCard(
+            address=self.address(worker.worker_id),
+            role=worker.role,
+            program=worker.agent,
+            description=f"{worker.role} of agentorchestr session {self._gear.session_id}",
+            skills=skills,
+            state=worker.state.value,
+            free_slots=0 if worker.in_turn else 1,
+            host=socket.gethostname(),
+            instance=self._instance,
+        )
+
+    async def _take_mail(self, worker_id: str, exchange: Exchange) -> None:
+        async for letter in exchange.inbox():
+            await self._gear.book.record(_message(letter, worker_id))
+
+    async def _follow_agent(self, worker_id: str, exchange: Exchange) -> None:
+        """Show the agent's state as it changes, and tell senders how far their letters got."""
+        shown, after = "", 0
+        while True:
+            worker = self._gear.view.workers[worker_id]
+            if not worker.alive:
+                return
+            if worker.state.value != shown:
+                shown = worker.state.value
+                await exchange.show(self._card(worker))
+            for item in await self._gear.book.facts(after=after, limit=-1):
+                await self._tell_sender(worker_id, exchange, item.fact)
+                after = item.seq
+            await self._gear.book.next_after(max(after, 0))
+
+    async def _tell_sender(self, worker_id: str, exchange: Exchange, fact: f.Fact) -> None:
+        """What a fact of this agent means for letters that came from outside."""
+        if getattr(fact, "worker_id", "") != worker_id:
+            return
+        if isinstance(fact, f.MessagesRead):
+            for message_id in fact.message_ids:
+                await exchange.advance(message_id, LetterState.READ)
+        elif isinstance(fact, f.DoorbellRung) and fact.why.startswith("message "):
+            await exchange.advance(fact.why.removeprefix("message "), LetterState.HANDED)
+        elif isinstance(fact, f.WorkerReported):
+            for message in self._gear.view.messages.values():
+                if message.receiver == worker_id and message.read_at is not None and "/" in message.sender:
+                    await exchange.advance(message.message_id, LetterState.ACTED)
+
+    async def send(self, worker_id: str, to: str, letter: Letter) -> Letter:
+        """Send a letter of this agent's out of the session.
+
+        Raises ``ToolRefused`` for an address that is none, or while the agent is not on the bus.
+        """
+        exchange = self._exchanges.get(worker_id)
+        if exchange is None:
+            raise ToolRefused("you are not on the bus now", hint="Try again in a moment.")
+        return await exchange.send(_to(letter, read_address(to)))
+
+    async def standing(self, worker_id: str, letter_id: str) -> Standing | None:
+        """How far a letter of this agent's got; None for one that is not known here."""
+        exchange = self._exchanges.get(worker_id)
+        return await exchange.state_of(letter_id) if exchange is not None else None
+
+    def exchange_of(self, worker_id: str) -> Exchange | None:
+        """The agent's exchange while it is on the bus."""
+        return self._exchanges.get(worker_id)
+
+
+def read_address(text: str) -> Address:
+    """``unit/agent`` or ``org/unit/agent``. Raises ``ToolRefused``."""
+    with contextlib.suppress(ValueError):
+        parts = text.split("/")
+        return Address(ORG, *parts) if len(parts) == 2 else Address.parse(text)  # noqa: PLR2004 - unit and agent
+    raise ToolRefused(f"{text!r} is no address", hint="Write SESSION/WORKER, local/AGENT or ORG/UNIT/AGENT.")
+
+
+def new_letter(body: str, *, subject: str, priority: str, answers: str, sender: Address) -> Letter:
+    """A letter whose receiver, id and time are filled in when it is sent."""
+    kind = LetterKind.ANSWER if answers else LetterKind.NOTE
+    return Letter("", sender, None, body, subject=subject, kind=kind, priority=priority, answers=answers)
+
+
+def _to(letter: Letter, receiver: Address) -> Letter:
+    return replace(letter, receiver=receiver)
+
+
+def _message(letter: Letter, worker_id: str) -> f.MessageQueued:
+    return f.MessageQueued(
+        letter.letter_id,
+        str(letter.sender),
+        worker_id,
+        letter.body,
+        question=letter.kind is LetterKind.ASK and worker_id == LEAD,
+        subject=letter.subject,
+        priority=letter.priority,
+        thread=letter.thread,
+        answers=letter.answers,
+        verified=letter.verified,
+    )

@@ -1,0 +1,78 @@
+"""How a session's agents come to the bus: the private broker, or the one the person named."""
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from agentorchestr.errors import MissingDependency
+from agentorchestr.journal.mailbox import FILE_NAME, MailStore
+from agentorchestr.model.carrier import Transport, Will
+from agentorchestr.model.mail import Address
+from agentorchestr.mqtt.broker import BrokerHandle, ensure_broker, leave_broker
+from agentorchestr.mqtt.connection import MqttConnection
+from agentorchestr.mqtt.endpoint import Login, login_from_env, parse_broker_url, tls_from_env
+from agentorchestr.mqtt.logins import add_login, remove_login
+from agentorchestr.paths import Paths
+from agentorchestr.process import offload
+from agentorchestr.supervisor.post import Carrier, Dial
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class NoBus:
+    """Why this session is not on a bus, and what to type to change that."""
+
+    why: str
+
+
+async def open_carrier(
+    paths: Paths, session_id: str, *, broker_url: str, env: Mapping[str, str]
+) -> Carrier | NoBus:
+    """Find the broker of this session. Without mosquitto its agents talk within the session only.
+
+    Raises ``UsageError`` for a broker's URL that cannot be used, ``BusError`` for a broker of ours that does
+    not start.
+    """
+    if broker_url:
+        dial = _dial_named(broker_url, env)
+        return Carrier(dial, MailStore(paths.session(session_id) / FILE_NAME), names_bound=False)
+    try:
+        handle = await offload(ensure_broker, paths, holder=session_id)
+    except MissingDependency as exc:
+        return NoBus(f"{exc}: agents write to one another within this session only. {exc.hint}")
+    store = MailStore(paths.session(session_id) / FILE_NAME)
+    return Carrier(_dial_private(paths, handle), store, names_bound=True)
+
+
+def _dial_private(paths: Paths, handle: BrokerHandle) -> Dial:
+    @asynccontextmanager
+    async def dial(address: Address, will: Will) -> AsyncIterator[Transport]:
+        login = await offload(add_login, paths, address)
+        line = MqttConnection(handle.endpoint_unix, client_id=str(address), login=login, will=will)
+        async with line:
+            yield line
+
+    return dial
+
+
+def _dial_named(broker_url: str, env: Mapping[str, str]) -> Dial:
+    endpoint = parse_broker_url(broker_url, tls=tls_from_env(env))
+    login: Login | None = login_from_env(env)
+
+    @asynccontextmanager
+    async def dial(address: Address, will: Will) -> AsyncIterator[Transport]:
+        async with MqttConnection(endpoint, client_id=str(address), login=login, will=will) as line:
+            yield line
+
+    return dial
+
+
+def close_carrier(paths: Paths, session_id: str, members: tuple[Address, ...], *, private: bool) -> None:
+    """Take the session's logins away and let the private broker go, which ends with its last session."""
+    if not private:
+        return
+    for address in members:
+        remove_login(paths, address)
+    leave_broker(paths, session_id)

@@ -1,0 +1,81 @@
+"""Agents of different sessions write to one another over the private broker."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agentorchestr.journal.reducer import derive
+from agentorchestr.journal.store import Journal
+from agentorchestr.model.states import WorkerState
+from agentorchestr.model.view import SessionView
+from tests.conftest import make_repo
+from tests.e2e.conftest import Product
+from tests.e2e.test_sessions import CHECK, wait_for
+
+Scenario = Callable[[str], str]
+NEEDS_BROKER = pytest.mark.skipif(
+    shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/opt/homebrew/sbin") is None,
+    reason="mosquitto is not installed",
+)
+GOAL = ("--goal", "go", "--no-attach", "--trust", "--agents", "practice", "--checks", CHECK)
+LISTENER = """
+[[lead]]
+match = "."
+tasks = [{ task = "listener" }]
+[[worker]]
+match = "listener"
+turns = [
+  { steps = [{ do = "call", tool = "report_progress", args = { message = "listening" } }, { do = "end_turn" }] },
+  { on = "the port is 7", steps = [
+    { do = "write", file = "heard.txt", text = "heard" },
+    { do = "commit", message = "heard" },
+    { do = "call", tool = "report_done", args = { summary = "heard it" } },
+  ] },
+]
+"""
+SPEAKER = """
+[[lead]]
+match = "."
+tasks = [{ task = "speaker" }]
+[[worker]]
+match = "speaker"
+turns = [{ steps = [
+  { do = "write", file = "said.txt", text = "said" },
+  { do = "commit", message = "said" },
+  { do = "call", tool = "send_message", args = { to = "SESSION/w1", subject = "hello", body = "the port is 7" } },
+  { do = "call", tool = "report_done", args = { summary = "told them" } },
+] }]
+"""
+
+
+def views(product: Product) -> dict[str, SessionView]:
+    found = {}
+    for session_id in product.sessions():
+        with Journal.open_read(product.paths.session(session_id)) as journal:
+            found[session_id] = derive(journal.facts())
+    return found
+
+
+@NEEDS_BROKER
+def test_a_worker_writes_to_a_worker_of_another_session(
+    product: Product, tmp_path: Path, scenario: Scenario
+) -> None:
+    one = make_repo(tmp_path / "one", {"README.md": "x\n"})
+    two = make_repo(tmp_path / "two", {"README.md": "x\n"})
+    first = product.start(*GOAL, cwd=one, AGENTORCHESTR_PRACTICE_SCENARIO=scenario(LISTENER))
+    listening = wait_for(product, lambda v: bool(v.team) and v.team[0].state is WorkerState.IDLE)
+    path = tmp_path / "speaker.toml"
+    path.write_text(SPEAKER.replace("SESSION", listening.session_id))
+    said = product.run(*GOAL, cwd=two, AGENTORCHESTR_PRACTICE_SCENARIO=str(path))
+    assert said.returncode == 0, said.stdout + said.stderr
+    heard, _ = first.communicate(timeout=60)
+    assert first.returncode == 0, heard
+    view = views(product)[listening.session_id]
+    (letter,) = [m for m in view.messages.values() if "/" in m.sender]
+    assert letter.body == "the port is 7"
+    assert letter.verified, "the broker bound the sender's name to its login"
+    assert letter.read_at is not None
+    product.assert_nothing_left()
+    assert not (product.paths.run / "mqtt.sock").exists(), "the broker ended with its last session"
