@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from agentorchestr.a2a import properties as names
+from agentorchestr.a2a.background import Background
 from agentorchestr.a2a.card_json import card_payload
 from agentorchestr.a2a.tasks import Json
 from agentorchestr.a2a.topics import PROFILE_TOPICS, Topics
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 UPDATES_A_MINUTE = 10
 WILL_DELAY_S = 5
 """A takeover or a short loss of the network is then no absence; the session must outlive it."""
+LOOK_EVERY_S = 30.0
 _MINUTE_S = 60.0
 User = tuple[tuple[str, str], ...]
 
@@ -43,7 +45,8 @@ class CardPublisher:
     """Shows *card* as online while entered, and as offline afterwards.
 
     It reads its own topic, with a transport that is its own to read: when our will was carried out and we are
-    here after all, the card is shown again.
+    here after all, the card is shown again. A broker may carry it out while it hands our session over and not
+    tell us, so every *look_every_s* what is retained is asked for anew.
     """
 
     def __init__(
@@ -55,8 +58,10 @@ class CardPublisher:
         user: User = (),
         clock: Clock = SYSTEM_CLOCK,
         topics: Topics = PROFILE_TOPICS,
+        look_every_s: float = LOOK_EVERY_S,
     ) -> None:
         self._transport = transport
+        self._look_every_s = look_every_s
         self._topic = topics.discovery(me)
         self._payload = card_payload(card)
         self._user = user
@@ -68,9 +73,7 @@ class CardPublisher:
 
     async def __aenter__(self) -> Self:
         await self._transport.subscribe([self._topic])
-        group = await self._stack.enter_async_context(asyncio.TaskGroup())
-        watching = group.create_task(self._watch())
-        self._stack.callback(watching.cancel)
+        await self._stack.enter_async_context(Background(self._keep()))
         await self.show()
         return self
 
@@ -118,6 +121,20 @@ class CardPublisher:
         if len(self._sent_at) == UPDATES_A_MINUTE and (wait := self._sent_at[0] + _MINUTE_S - now) > 0:
             await self._clock.pause(wait)
         self._sent_at.append(self._clock.monotonic())
+
+    async def _keep(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            looking = group.create_task(self._look())
+            await self._watch()
+            looking.cancel()
+
+    async def _look(self) -> None:
+        while True:
+            await self._clock.pause(self._look_every_s)
+            try:
+                await self._transport.subscribe([self._topic])
+            except CarrierRefused as exc:
+                logger.info("own card not readable", extra={"topic": self._topic, "reason": str(exc)})
 
     async def _watch(self) -> None:
         async for incoming in self._transport.messages():

@@ -5,7 +5,6 @@ the topic and passes each request on to one member; the member answers the reque
 Rules P1 to P10 of the checklist in ``docs/a2a.md``.
 """
 
-import asyncio
 import hashlib
 import logging
 from collections import OrderedDict
@@ -15,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from agentorchestr.a2a import properties as names
+from agentorchestr.a2a.background import Background
 from agentorchestr.a2a.codec import BadRequest, error_payload, read_request
 from agentorchestr.a2a.errors import A2AError, Fault
 from agentorchestr.a2a.topics import PROFILE_TOPICS, Pool, Topics
@@ -64,9 +64,7 @@ class PoolDispatcher:
 
     async def __aenter__(self) -> Self:
         await self._transport.subscribe([self._topics.request(self._pool)])
-        group = await self._stack.enter_async_context(asyncio.TaskGroup())
-        reader = group.create_task(self._read())
-        self._stack.callback(reader.cancel)
+        await self._stack.enter_async_context(Background(self._read()))
         return self
 
     async def __aexit__(

@@ -3,7 +3,6 @@
 Rules Q1 to Q23 and H2 to H4 of the checklist in ``docs/a2a.md``.
 """
 
-import asyncio
 import random
 import uuid
 from collections.abc import AsyncGenerator
@@ -13,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from agentorchestr.a2a import properties as names
+from agentorchestr.a2a.background import Background
 from agentorchestr.a2a.calls import Answer, Call, Calls
 from agentorchestr.a2a.codec import from_json, to_json
 from agentorchestr.a2a.errors import A2AError, Fault, NoReply
@@ -91,9 +91,7 @@ class Requester:
 
     async def __aenter__(self) -> Self:
         await self._transport.subscribe([self._filter])
-        group = await self._stack.enter_async_context(asyncio.TaskGroup())
-        reader = group.create_task(self._read())
-        self._stack.callback(reader.cancel)
+        await self._stack.enter_async_context(Background(self._read()))
         return self
 
     async def __aexit__(

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from agentorchestr.a2a import properties as names
+from agentorchestr.a2a.background import Background
 from agentorchestr.a2a.card import CardPublisher
 from agentorchestr.a2a.codec import BadRequest, RpcRequest, from_json, item, read_request
 from agentorchestr.a2a.errors import A2AError, Fault
@@ -80,10 +81,8 @@ class Responder:
 
     async def __aenter__(self) -> Self:
         await self._transport.subscribe(self._filters)
-        group = await self._stack.enter_async_context(asyncio.TaskGroup())
         ready = asyncio.Event()
-        everything = group.create_task(self._live(ready))
-        self._stack.callback(everything.cancel)
+        await self._stack.enter_async_context(Background(self._live(ready)))
         await ready.wait()
         if self._card is not None:
             await self._stack.enter_async_context(self._card)

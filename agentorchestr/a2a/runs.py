@@ -79,13 +79,13 @@ class Runs:
 
     def live(self, task_id: str) -> Run | None:
         """The run of a task that is worked on now."""
-        return self._live.get(task_id)
+        return self._live.get(task_id.lower())
 
     def begin(self, record: TaskRecord) -> Run:
         """Store *record* and work on its task."""
         self._store.save(record)
         run = Run(record)
-        self._live[record.task.id] = run
+        self._live[record.task.id.lower()] = run
         run.work = self._group.create_task(self._work(run))
         return run
 
@@ -98,14 +98,14 @@ class Runs:
                 self.begin(record)
             else:
                 lost = Run(record)
-                self._live[record.task.id] = lost
+                self._live[record.task.id.lower()] = lost
                 self._advance(lost, Moved(TaskState.FAILED, "the agent stopped before the task was done"))
 
     async def cancel(self, record: TaskRecord) -> bool:
         """Stop a task that runs or waits for its requester. Whether it was not over before."""
         run = self.live(record.task.id)
         if run is None and not record.task.state.terminal:
-            run = self._live[record.task.id] = Run(record)
+            run = self._live[record.task.id.lower()] = Run(record)
         if run is None:
             return False
         run.cancelled = True
@@ -154,7 +154,7 @@ class Runs:
             if isinstance(update, StatusUpdate):
                 self._told(update)
             if ends_stream(update):
-                del self._live[run.task.id]
+                del self._live[run.task.id.lower()]
                 run.ended.set()
 
     def _updates(self, task: Task, step: Step) -> Iterator[StatusUpdate | ArtifactUpdate]:

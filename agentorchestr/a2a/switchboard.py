@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from agentorchestr.a2a.background import Background
 from agentorchestr.model.carrier import Delivered, Incoming, Properties, Transport
 from agentorchestr.swarm.topics import matches
 
@@ -33,9 +34,7 @@ class Switchboard:
         return branch
 
     async def __aenter__(self) -> Self:
-        group = await self._stack.enter_async_context(asyncio.TaskGroup())
-        reader = group.create_task(self._read())
-        self._stack.callback(reader.cancel)
+        await self._stack.enter_async_context(Background(self._read()))
         return self
 
     async def __aexit__(
@@ -60,7 +59,7 @@ class Branch:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self._filters: list[str] = []
+        self._filters: dict[str, None] = {}
         self._incoming: asyncio.Queue[Incoming | None] = asyncio.Queue()
 
     @property
@@ -77,7 +76,7 @@ class Branch:
     async def subscribe(self, filters: Sequence[str]) -> None:
         """Subscribe, for this branch. Raises ``CarrierRefused``."""
         # First ours, then the broker's: what it sends at once must find its reader.
-        self._filters.extend(filters)
+        self._filters.update(dict.fromkeys(filters))
         await self._transport.subscribe(filters)
 
     async def messages(self) -> AsyncIterator[Incoming]:

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from agentorchestr.a2a import properties as names
+from agentorchestr.a2a.background import Background
 from agentorchestr.a2a.card_json import parse_card
 from agentorchestr.a2a.tasks import Json
 from agentorchestr.a2a.topics import PROFILE_TOPICS, Topics
@@ -64,9 +65,7 @@ class CardWatcher:
 
     async def __aenter__(self) -> Self:
         await self._transport.subscribe([self._filter])
-        group = await self._stack.enter_async_context(asyncio.TaskGroup())
-        reader = group.create_task(self._read())
-        self._stack.callback(reader.cancel)
+        await self._stack.enter_async_context(Background(self._read()))
         return self
 
     async def __aexit__(
