@@ -42,6 +42,8 @@ def headline(view: SessionView, *, now: float) -> str:
 def changed_lines(old: SessionView | None, new: SessionView) -> Iterator[str]:
     """Give what changed between two looks at a session, for readers of a pipe."""
     stamp = time.strftime("%H:%M:%S")
+    if new.off_bus and (old is None or not old.off_bus):
+        yield f"{stamp}  {clean(new.off_bus)}"
     for worker in new.workers.values():
         before = old.workers.get(worker.worker_id) if old is not None else None
         if before is None or _shown(before) != _shown(worker):

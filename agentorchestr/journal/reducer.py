@@ -80,6 +80,8 @@ def _session(view: SessionView, item: Recorded) -> SessionView:
             return replace(view, stop_asked=True)
         case f.Landed(branch=branch, commit=commit):
             return replace(view, landed=f"{branch} at {commit}", landing_problem="")
+        case f.NotOnBus(why=why):
+            return replace(view, off_bus=why)
         case f.LandingFailed(why=why):
             return replace(view, landing_problem=why)
         case f.SessionEnded(outcome=outcome, summary=summary):

@@ -177,6 +177,8 @@ class SessionView:
     tmux_lost: bool = False
     """The tmux session ended under the agents, and they with it."""
     landed: str = ""
+    off_bus: str = ""
+    """Why agents of this session cannot write to others outside it; empty when they can."""
     landing_problem: str = ""
     """Why ``--land`` could not be done."""
     outcome: Outcome | None = None
