@@ -12,6 +12,7 @@ class Control:
 
     def __init__(self, shell: Shell, session_id: str) -> None:
         self._product, self._paths, self._id = shell.product, shell.paths, session_id
+        self._endpoint: tuple[str, str] | None = None
         # Proxies of the environment have no business with a loopback address.
         self._client = httpx.Client(trust_env=False, timeout=ANSWER_S)
 
@@ -29,10 +30,11 @@ class Control:
         return self._ask("POST", "/control/stop", params={}, timeout_s=ANSWER_S)
 
     def _ask(self, method: str, path: str, *, params: dict[str, str], timeout_s: float) -> bool:
-        endpoint = self._product.control_endpoint(self._paths, self._id)
-        if endpoint is None:
+        # Looked up once: that reads the whole journal. A supervisor that came anew may have another port.
+        self._endpoint = self._endpoint or self._product.control_endpoint(self._paths, self._id)
+        if self._endpoint is None:
             return False
-        url, token = endpoint
+        url, token = self._endpoint
         try:
             answer = self._client.request(
                 method,
@@ -42,5 +44,8 @@ class Control:
                 timeout=timeout_s,
             )
         except httpx.HTTPError:
+            self._endpoint = None
             return False
+        if not answer.is_success:
+            self._endpoint = None
         return answer.is_success

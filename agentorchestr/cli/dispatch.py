@@ -6,10 +6,12 @@ from pathlib import Path
 
 from agentorchestr.cli.options import Options, the_mode
 from agentorchestr.cli.product import Shell
+from agentorchestr.cli.text import clean
 from agentorchestr.errors import UsageError
 
 # A command has these itself, so they mean the same before its name.
 _SHARED = frozenset({"project", "as_json"})
+_TOLD_LATER = frozenset({"goal", "goal_file", "task", "project"})
 
 
 def shell_of(given: object, options: Options) -> Shell:
@@ -40,8 +42,27 @@ def refuse_beside_command(options: Options, command: str) -> None:
             )
 
 
+def refuse_broken_text(options: Options) -> None:
+    """Refuse an option whose value is not UTF-8: it could be neither written down nor shown again."""
+    for field in fields(options):
+        value = getattr(options, field.name)
+        for text in value if isinstance(value, tuple) else (value,):
+            # The goal, the task and the project have words of their own for it.
+            if isinstance(text, str) and field.name not in _TOLD_LATER and not is_utf8(text):
+                raise UsageError(
+                    f"--{field.name.replace('_', '-')} is not UTF-8: {clean(text)}",
+                    hint="type it again, or put the command into a script and name that",
+                )
+
+
+def is_utf8(text: str) -> bool:
+    """Whether *text* can be written as UTF-8: bytes of another encoding come in as lone surrogates."""
+    return not any("\ud800" <= char <= "\udfff" for char in text)
+
+
 def run(shell: Shell, options: Options) -> int:
     """Do what the options ask for, and give the exit code."""
+    refuse_broken_text(options)
     mode = the_mode(options)
     if mode == "--list-sessions":
         from agentorchestr.cli.sessions_command import show_sessions

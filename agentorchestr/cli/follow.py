@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from agentorchestr.cli.control import Control
+from agentorchestr.cli.latest import Latest
 from agentorchestr.cli.product import Shell
 from agentorchestr.cli.progress import HEADERS, changed_lines, headline, worker_rows
 from agentorchestr.cli.render import Screen
@@ -23,7 +24,8 @@ class Follower:
     """Waits for what is new in one session: asks the supervisor, else reads the journal again."""
 
     def __init__(self, shell: Shell, session_id: str) -> None:
-        self._product, self._paths, self._id = shell.product, shell.paths, session_id
+        self._product, self._id = shell.product, session_id
+        self._latest = Latest(shell, session_id)
         self._control = Control(shell, session_id)
         self._seen_alive = time.monotonic()
 
@@ -33,7 +35,7 @@ class Follower:
 
     def read(self) -> SessionView:
         """Read the session as it is now."""
-        return self._product.read_session(self._paths, self._id)
+        return self._latest.read()
 
     def wait(self, *, after: int) -> None:
         """Return when there may be facts after *after*, in any case before long.
@@ -44,7 +46,7 @@ class Follower:
             self._seen_alive = time.monotonic()
             return
         until(lambda: self.read().last_seq > after, within_s=REREAD_S, every_s=REREAD_EVERY_S)
-        if self._product.supervisor_alive(self._paths, self._id):
+        if self._product.looked_after(self.read()):
             self._seen_alive = time.monotonic()
         elif time.monotonic() - self._seen_alive > GONE_AFTER_S:
             raise SupervisorUnreachable(

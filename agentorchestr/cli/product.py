@@ -5,7 +5,7 @@ its own stand-in to ``Shell`` instead.
 """
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -54,6 +54,8 @@ class Product(Protocol):
     def let_terminals_go(self, session_id: str, paths: Paths) -> None: ...
     def supervisor_alive(self, paths: Paths, session_id: str) -> bool: ...
     def is_finished(self, view: "SessionView") -> bool: ...
+    def looked_after(self, view: "SessionView") -> bool: ...
+    def unreadable_sessions(self, paths: Paths, listed: Collection[str]) -> tuple[str, ...]: ...
 
 
 def load_product() -> Product:

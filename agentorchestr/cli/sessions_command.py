@@ -26,6 +26,9 @@ def show_sessions(shell: Shell) -> int:
     """Show every session; always 0."""
     screen = Screen(as_json=shell.as_json)
     found = [(view, is_alive(shell, view)) for view in shell.product.list_sessions(shell.paths)]
+    hidden = shell.product.unreadable_sessions(shell.paths, [view.session_id for view, _ in found])
+    if hidden:
+        screen.note(f"cannot be read, so not shown: {', '.join(hidden)}")
     if screen.as_json:
         screen.envelope("sessions", [session_shape(view, alive=alive) for view, alive in found])
         return 0
@@ -49,6 +52,4 @@ def show_sessions(shell: Shell) -> int:
 
 def is_alive(shell: Shell, view: SessionView) -> bool:
     """Whether somebody looks after this session now."""
-    return not shell.product.is_finished(view) and shell.product.supervisor_alive(
-        shell.paths, view.session_id
-    )
+    return not shell.product.is_finished(view) and shell.product.looked_after(view)

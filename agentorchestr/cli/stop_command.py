@@ -4,6 +4,7 @@ import click
 
 from agentorchestr.cli.common import session_words, shell_in, wanted_session
 from agentorchestr.cli.control import Control
+from agentorchestr.cli.latest import Latest
 from agentorchestr.cli.product import Shell
 from agentorchestr.cli.render import Screen
 from agentorchestr.cli.report import report_lines
@@ -35,9 +36,10 @@ def stop(shell: Shell, session_id: str) -> SessionView:
 
     Raises ``SupervisorUnreachable`` for one that lives and does not answer.
     """
+    latest = Latest(shell, session_id)
 
     def is_over() -> bool:
-        return shell.product.is_finished(shell.product.read_session(shell.paths, session_id))
+        return shell.product.is_finished(latest.read())
 
     control = Control(shell, session_id)
     try:

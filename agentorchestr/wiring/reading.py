@@ -1,7 +1,7 @@
 """Read sessions from their journals; none of this needs a supervisor."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from agentorchestr.errors import JournalError, UsageError
@@ -10,6 +10,7 @@ from agentorchestr.journal.store import FILE_NAME, Journal
 from agentorchestr.model.facts import Recorded
 from agentorchestr.model.view import SessionView, tmux_session_name
 from agentorchestr.paths import Paths
+from agentorchestr.process import start_time
 
 logger = logging.getLogger(__name__)
 
@@ -27,14 +28,21 @@ def read_facts(paths: Paths, session_id: str, after: int) -> Sequence[Recorded]:
 
 
 def list_sessions(paths: Paths) -> tuple[SessionView, ...]:
-    """All sessions of this user, newest first. One that cannot be read is logged and left out."""
+    """All sessions of this user, newest first, without those of ``unreadable_sessions``."""
     found = []
     for file in paths.sessions.glob(f"*/{FILE_NAME}"):
         try:
             found.append(read_session(paths, file.parent.name))
         except JournalError as exc:
-            logger.warning("session not readable", extra={"session_id": file.parent.name, "detail": str(exc)})
+            # Whoever lists sessions says it in one line: see unreadable_sessions.
+            logger.debug("session not readable", extra={"session_id": file.parent.name, "detail": str(exc)})
     return tuple(sorted(found, key=lambda view: view.created_at, reverse=True))
+
+
+def unreadable_sessions(paths: Paths, listed: Collection[str]) -> tuple[str, ...]:
+    """The ids of sessions that are there but not among those *listed*: damaged, or of a newer version."""
+    names = (file.parent.name for file in paths.sessions.glob(f"*/{FILE_NAME}"))
+    return tuple(sorted(name for name in names if name not in listed))
 
 
 def find_session(paths: Paths, wanted: str, project: Path) -> SessionView:
@@ -60,6 +68,13 @@ def find_session(paths: Paths, wanted: str, project: Path) -> SessionView:
 def is_finished(view: SessionView) -> bool:
     """Whether the session came to its end."""
     return view.outcome is not None
+
+
+def looked_after(view: SessionView) -> bool:
+    """Whether the very process that last took the session over still runs."""
+    started = start_time(view.supervisor_pid) if view.supervisor_pid else None
+    # The pid alone proves nothing: it may be somebody else's by now.
+    return started is not None and abs(started - view.supervisor_started) < 1.0
 
 
 def attach_argv(paths: Paths, session_id: str) -> list[str]:

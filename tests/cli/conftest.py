@@ -4,7 +4,7 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -83,6 +83,9 @@ class StandIn:
     stopped: list[str] = field(default_factory=list)
     endpoint: tuple[str, str] | None = None
     alive: bool = True
+    damaged: list[str] = field(default_factory=list)
+    whole_reads: int = 0
+    """How often a whole journal was read."""
     outcome: Outcome | None = Outcome.DONE
     on_read: Callable[[], None] = lambda: None
 
@@ -104,6 +107,7 @@ class StandIn:
         return session_id, self.outcome or Outcome.DONE
 
     def read_session(self, paths: Paths, session_id: str) -> SessionView:
+        self.whole_reads += 1
         self.on_read()
         return derive(self.facts[session_id])
 
@@ -135,10 +139,17 @@ class StandIn:
         return tuple(one for one in self.agents if not names or one.name in names)
 
     def read_facts(self, paths: Paths, session_id: str, after: int) -> Sequence[Recorded]:
+        self.on_read()
         return [one for one in self.facts[session_id] if one.seq > after]
 
     def supervisor_alive(self, paths: Paths, session_id: str) -> bool:
         return self.alive
+
+    def looked_after(self, view: SessionView) -> bool:
+        return self.alive
+
+    def unreadable_sessions(self, paths: Paths, listed: Collection[str]) -> tuple[str, ...]:
+        return tuple(one for one in self.damaged if one not in listed)
 
     def is_finished(self, view: SessionView) -> bool:
         return view.outcome is not None

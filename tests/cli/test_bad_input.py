@@ -20,6 +20,8 @@ from agentorchestr.agents.probe import LoginState
         (["--goal", "x" * (256 * 1024 + 1)], "262,145 bytes", "file of the repository"),
         (["--goal", "é" * (128 * 1024 + 1)], "262,146 bytes", "file of the repository"),
         (["--goal", "\udcff"], "the goal is not UTF-8 (at character 1)", "--goal-file"),
+        (["--goal", "x", "--checks", "test -f \udcff"], "--checks is not UTF-8: test -f \ufffd", "script"),
+        (["--goal", "x", "--base", "\udcff"], "--base is not UTF-8", "type it again"),
         (["--goal-file", "missing.md"], "does not exist: missing.md", "--goal-file"),
         (["--goal-file", "src"], "is a directory: src", "--goal-file"),
         (["--goal", "x", "--goal-file", "y"], "--goal cannot go with --goal-file", "only one"),

@@ -136,6 +136,13 @@ def test_logs_can_go_on_from_a_place(told: Any) -> None:
     assert data(told.run("logs", "--after", "10", "--json"), "logs")["facts"][0]["seq"] == 11
 
 
+def test_sessions_that_cannot_be_read_are_one_quiet_note(told: Any) -> None:
+    told.product.damaged = ["dead01", "dead02"]
+    result = told.run("sessions")
+    assert result.stdout.startswith("abc123")
+    assert result.stderr == "cannot be read, so not shown: dead01, dead02\n"
+
+
 def test_no_sessions_is_said(stage: Any) -> None:
     assert "no sessions yet" in stage.run("sessions").stdout
     assert data(stage.run("sessions", "--json"), "sessions") == []
@@ -196,6 +203,8 @@ def test_following_asks_the_supervisor_with_the_token(
     result = stage.run("--trust", "--goal", "x")
     assert result.exit_code == 0
     assert asked[0] == ("GET /control/events?after=2&wait_s=20.0", "Bearer secret")
+    assert stage.product.whole_reads == 1
+    assert "almost" in result.stdout
     assert "session abc123 done" in result.stdout
     assert "secret" not in result.output
 
