@@ -3,17 +3,18 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
 from typing import Self
 
 from agentorchestr.clock import SYSTEM_CLOCK, Clock
-from agentorchestr.errors import BusError, CarrierGone, CarrierRefused
+from agentorchestr.errors import BusError, CarrierGone, CarrierRefused, OrchestrError
 from agentorchestr.model.carrier import Delivered, Incoming, Properties, Will
 from agentorchestr.mqtt.endpoint import Endpoint, Login
 from agentorchestr.mqtt.hello import Hello, Welcome
 from agentorchestr.mqtt.link import Link, Received
 from agentorchestr.mqtt.properties import NONE
+from agentorchestr.process import offload
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,8 @@ class MqttConnection:
 
     Entering waits for the first answer: it raises ``CarrierRefused`` when the broker says no, and goes on
     without a connection when there is no broker now. After that it reconnects for ever. *session_expiry_s*
-    is how long the broker keeps what comes in while we are away; 0 keeps nothing.
+    is how long the broker keeps what comes in while we are away; 0 keeps nothing. *revive* is run in a thread
+    before a lost connection is tried again, e.g. to start a private broker that died.
     """
 
     def __init__(
@@ -42,10 +44,12 @@ class MqttConnection:
         will: Will | None,
         session_expiry_s: int = 86400,
         keepalive_s: int = 20,
+        revive: Callable[[], object] | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.endpoint = endpoint
         self._hello = Hello(client_id, login, will, session_expiry_s, keepalive_s)
+        self._revive = revive
         self._clock = clock
         self._filters: dict[str, None] = {}
         self._link: Link | None = None
@@ -176,6 +180,15 @@ class MqttConnection:
                 pause_s = SHORTEST_PAUSE_S
             await self._clock.pause(pause_s * random.uniform(0.5, 1.5))  # noqa: S311 - spreads agents, hides nothing
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+            await self._call_for_help()
+
+    async def _call_for_help(self) -> None:
+        if self._revive is None:
+            return
+        try:
+            await offload(self._revive)
+        except OrchestrError as exc:
+            logger.warning("broker not revived", extra={"broker": str(self.endpoint), "why": str(exc)})
 
     async def _live_once(self, first: asyncio.Future[None]) -> None:
         """One connection from its begin to its end."""

@@ -27,7 +27,7 @@ class Hello:
     will: Will | None = None
     session_expiry_s: int = 86400
     keepalive_s: int = 20
-    receive_maximum: int = 1000
+    receive_maximum: int = 500
     """Messages that may wait here unacknowledged."""
 
 

@@ -40,18 +40,19 @@ def _read(door: socket.socket, count: int) -> bytes:
 def _connect(login: Login | None) -> bytes:
     clean_start, has_user, has_password = 0x02, 0x80, 0x40
     flags = clean_start | (has_user | has_password if login else 0)
-    body = _text("MQTT") + bytes((5, flags)) + struct.pack(">H", 10) + b"\x00"
+    body = text("MQTT") + bytes((5, flags)) + struct.pack(">H", 10) + b"\x00"
     words = ("", login.user, login.password) if login else ("",)
-    body += b"".join(_text(word) for word in words)
-    return b"\x10" + _length(len(body)) + body
+    body += b"".join(text(word) for word in words)
+    return b"\x10" + length(len(body)) + body
 
 
-def _text(word: str) -> bytes:
+def text(word: str) -> bytes:
+    """A UTF-8 string with its length before it."""
     encoded = word.encode()
     return struct.pack(">H", len(encoded)) + encoded
 
 
-def _length(count: int) -> bytes:
+def length(count: int) -> bytes:
     """A variable byte integer."""
     found = bytearray()
     while True:

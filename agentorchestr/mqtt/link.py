@@ -15,7 +15,7 @@ from agentorchestr.errors import CarrierGone, CarrierRefused
 from agentorchestr.model.carrier import Delivered, Properties, leaves_out_own
 from agentorchestr.mqtt.endpoint import Endpoint
 from agentorchestr.mqtt.hello import ANSWER_S, Hello, Welcome, dial, make_client, welcome_of
-from agentorchestr.mqtt.properties import from_paho, packet_bytes, to_paho
+from agentorchestr.mqtt.properties import from_paho, packet_bytes, sayable, to_paho
 from agentorchestr.mqtt.pump import Pump
 from agentorchestr.process import offload
 
@@ -119,6 +119,8 @@ class Link:
     async def publish(self, topic: str, payload: bytes, properties: Properties, *, retain: bool) -> Delivered:
         """Publish at QoS 1 and wait for the answer. Raises ``CarrierGone``."""
         limit = self.welcome.packet_bytes
+        if not sayable(topic, properties):
+            return Delivered.REFUSED
         if limit is not None and packet_bytes(topic, payload, properties) > limit:
             return Delivered.REFUSED
         async with self._window:

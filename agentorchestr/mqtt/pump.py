@@ -8,14 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 import paho.mqtt.client as paho
-from paho.mqtt import MQTTException
+from paho.mqtt import properties as paho_properties
 
 from agentorchestr.errors import CarrierGone
 
 READS_AT_ONCE = 64
 """Packets taken from one socket before others have their turn."""
-GARBLED = (ValueError, IndexError, KeyError, struct.error, MQTTException)
-"""What paho raises on bytes that are no MQTT."""
+GARBLED = (ValueError, IndexError, KeyError, struct.error, paho_properties.MQTTException)  # type: ignore[attr-defined]  # not exported
+"""What paho 2.1 raises on bytes that are no MQTT; 2.2 tells of them as of a lost connection."""
 
 
 class Pump:

@@ -23,7 +23,7 @@ from agentorchestr.mqtt.broker import (
     stop_broker,
 )
 from agentorchestr.mqtt.knock import knock
-from agentorchestr.mqtt.logins import add_login, remove_login
+from agentorchestr.mqtt.logins import add_login
 from agentorchestr.paths import Paths
 from agentorchestr.process import start_time
 from tests.mqtt.conftest import BrokerWorld, kill_hard
@@ -272,21 +272,17 @@ def test_a_mosquitto_that_does_not_start_says_why(private_paths: Paths, tmp_path
     assert read_record(broker_folder(private_paths)) is None
 
 
-def test_a_login_works_at_once_and_not_after_it_was_taken_away(
-    broker: BrokerHandle, private_paths: Paths
+def test_a_port_that_is_taken_between_look_and_start_is_given_up(
+    private_paths: Paths, tmp_path: Path
 ) -> None:
-    door = broker.endpoint_unix.unix or Path()
-    ann = add_login(private_paths, ANN)
-    assert knock(door, ann, timeout_s=5) == 0
-    assert add_login(private_paths, ANN) == ann
-    assert remove_login(private_paths, ANN)
-    assert not remove_login(private_paths, ANN)
-    assert knock(door, ann, timeout_s=5) not in {None, 0}
-    assert add_login(private_paths, ANN).password != ann.password
-
-
-def test_a_login_made_before_the_broker_runs_works_in_it(private_paths: Paths) -> None:
-    ann = add_login(private_paths, ANN)
-    handle = ensure_broker(private_paths)
-    assert knock(handle.endpoint_unix.unix or Path(), ann, timeout_s=5) == 0
+    first_fails = tmp_path / "mosquitto"
+    first_fails.write_text(
+        "#!/bin/sh\n"
+        "if [ -e tried ]; then exec "
+        f'{find_mosquitto(os.environ["PATH"])} "$@"; fi\n'
+        "touch tried; sleep 0 & echo $! > mosquitto.pid; wait\n"
+        "echo '1: Error: Address already in use' >> mosquitto.log\n"
+    )
+    first_fails.chmod(0o755)
+    assert ensure_broker(private_paths, program=first_fails).pid
     assert stop_broker(private_paths)
