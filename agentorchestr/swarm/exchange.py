@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from typing import Self
-from uuid import uuid4
 
 from agentorchestr.clock import SYSTEM_CLOCK, Clock
 from agentorchestr.errors import OrchestrError, UsageError
@@ -24,6 +23,7 @@ from agentorchestr.model.mail import (
     Standing,
 )
 from agentorchestr.swarm import topics
+from agentorchestr.swarm.ids import new_id
 from agentorchestr.swarm.incoming import Reader
 from agentorchestr.swarm.lane import Lane
 from agentorchestr.swarm.moves import Listener, Moves
@@ -39,7 +39,7 @@ RECEIVER_STATES = frozenset(
 )
 NORMAL = Timing()
 LEAVE_S = 2.0
-"""The last receipts and the card may take this long when leaving."""
+"""What was just sent, and then the last receipts and the card, may take this long when leaving."""
 
 logger = logging.getLogger(__name__)
 
@@ -114,6 +114,7 @@ class Exchange:
                 )
             ]
             stack.callback(lambda: [work.cancel() for work in works])
+            stack.push_async_callback(self._drain)
             self._stack = stack.pop_all()
         return self
 
@@ -154,7 +155,7 @@ class Exchange:
         """*letter* as ours, made now."""
         return replace(
             letter,
-            letter_id=letter.letter_id or uuid4().hex,
+            letter_id=letter.letter_id or new_id(),
             sender=self.me,
             created_at=letter.created_at or self.clock.now(),
             verified=False,
@@ -194,6 +195,10 @@ class Exchange:
         """Send at once what waits for *receiver*: it was seen."""
         await self._outgoing.hurry(receiver)
 
+    def poke(self) -> None:
+        """Look at the store now: another process put letters into it."""
+        self._outgoing.poke()
+
     def follow(self, listener: Listener) -> None:
         """Tell *listener* of every move of a letter of ours."""
         self._moves.listen(listener)
@@ -217,6 +222,11 @@ class Exchange:
 
     def _hand_out(self, arrived: Arrived) -> None:
         self._served.get(arrived.letter.kind, self._tray).push(arrived)
+
+    async def _drain(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_S):
+                await self._outgoing.drain()
 
     async def _last_words(self) -> None:
         with contextlib.suppress(TimeoutError):

@@ -25,6 +25,7 @@ NOBODY = "nobody there"
 WINDOW = 256
 """Letters handed to the carrier and not answered yet, at most."""
 PAGE = 256
+DRAIN_LOOK_S = 0.005
 REFUSED_TRIES = 5
 """A carrier that is full says the same as one that forbids, so a refusal is tried again a little."""
 
@@ -71,6 +72,7 @@ class Outgoing:
         self._ready: deque[tuple[Letter, bytes]] = deque()
         self._flying: set[str] = set()
         self._behind = True
+        self._stored_behind = 0
         self._wake = asyncio.Event()
         self._alarm = 0.0
         self._group: asyncio.TaskGroup | None = None
@@ -92,6 +94,7 @@ class Outgoing:
             self._be_awake_at(try_at)
         else:
             self._behind = True
+            self._stored_behind += 1
             self._wake.set()
 
     def poke(self) -> None:
@@ -102,6 +105,11 @@ class Outgoing:
         """Send at once what waits for *receiver*."""
         if await self._lane.do(partial(self._outbox.hurry, self._me, receiver, now=self._clock.now())):
             self._wake.set()
+
+    async def drain(self) -> None:
+        """Wait until nothing is left that could go out now."""
+        while self._transport.connected and (self._behind or self._ready or self._flying):
+            await self._clock.pause(DRAIN_LOOK_S)
 
     async def run(self) -> None:
         """Send, and send again what is due, for ever."""
@@ -114,11 +122,7 @@ class Outgoing:
         while self._ready and self._group is not None and len(self._flying) < WINDOW:
             letter, payload = self._ready.popleft()
             self._flying.add(letter.letter_id)
-            self._group.create_task(self._first_try(letter, payload))
-
-    async def _first_try(self, letter: Letter, payload: bytes) -> None:
-        await self._try(Standing(letter, LetterState.STORED), payload)
-        self._launch()
+            self._group.create_task(self._try(Standing(letter, LetterState.STORED), payload))
 
     async def _turn(self) -> None:
         """Send what is due, then sleep until more is."""
@@ -129,8 +133,9 @@ class Outgoing:
         self._wake.clear()
         await self._moves.flush()
         now = self._clock.now()
+        stored_behind = self._stored_behind
         page = await self._lane.do(partial(self._outbox.due, self._me, now=now, limit=PAGE))
-        self._behind = bool(page)
+        self._behind = len(page) == PAGE or self._stored_behind > stored_behind
         due = [standing for standing in page if standing.letter.letter_id not in self._flying]
         if due:
             await self._resend(due, now=now)
@@ -189,6 +194,7 @@ class Outgoing:
             logger.debug("letter waits for a connection", extra={"topic": topic})
         finally:
             self._flying.discard(letter.letter_id)
+            self._launch()
         self._note(standing, said)
         return said
 

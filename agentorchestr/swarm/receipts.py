@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from functools import partial
-from uuid import uuid4
 
 from agentorchestr.clock import Clock
 from agentorchestr.errors import BusError, JournalError
@@ -13,6 +12,7 @@ from agentorchestr.journal.mailbox_outbox import Receipt
 from agentorchestr.model.carrier import Properties, Transport
 from agentorchestr.model.mail import Address, Letter, LetterKind, LetterState
 from agentorchestr.swarm import topics
+from agentorchestr.swarm.ids import new_id
 from agentorchestr.swarm.lane import Lane
 from agentorchestr.swarm.outgoing import Outgoing
 from agentorchestr.swarm.wire import RECEIPT_IDS, encode_letter, encode_receipt
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 def receipt_letter(me: Address, to: Address, receipt: Receipt, *, now: float) -> Letter:
     """A receipt as a letter."""
     return Letter(
-        letter_id=uuid4().hex,
+        letter_id=new_id(),
         sender=me,
         receiver=to,
         body=encode_receipt(receipt),

@@ -10,9 +10,8 @@ from agentorchestr.errors import UsageError
 from agentorchestr.journal.mailbox_outbox import Receipt
 from agentorchestr.model.mail import ID, INLINE_BYTES, SUBJECT_CHARS, Address, Letter, LetterKind, LetterState
 from agentorchestr.swarm import topics
+from agentorchestr.swarm.letter_fields import EVERYBODY, VERSION, letter_fields
 
-EVERYBODY = "*"
-VERSION = 1
 # A body of control characters takes six bytes each in JSON.
 PAYLOAD_BYTES = 6 * INLINE_BYTES + 8 * 1024
 RECEIPT_IDS = 500
@@ -83,22 +82,7 @@ def encode_letter(letter: Letter) -> bytes:
 
     Raises ``UsageError`` when a field breaks its limits: nothing is sent that a receiver would refuse.
     """
-    fields: dict[str, object] = {
-        "v": VERSION,
-        "id": letter.letter_id,
-        "from": str(letter.sender),
-        "to": str(letter.receiver) if letter.receiver else EVERYBODY,
-        "ts": letter.created_at,
-        "kind": letter.kind.value,
-        "subject": letter.subject,
-        "body": letter.body,
-        "content_type": letter.content_type,
-        "priority": letter.priority,
-        "reply_to": str(letter.reply_to) if letter.reply_to else "",
-        "thread": letter.thread,
-        "answers": letter.answers,
-        "expires_at": letter.expires_at,
-    }
+    fields = letter_fields(letter)
     try:
         payload = _ENCODER.encode(fields).encode()
         if not _is_plain(letter, payload):

@@ -209,3 +209,11 @@ async def test_what_a_receiver_would_refuse_is_not_sent(local: Post, fields: dic
     async with local.agent(ANN) as ann:
         with pytest.raises(UsageError):
             await ann.send(replace(note(BEN), **fields))
+
+
+async def test_what_was_sent_goes_out_before_its_sender_leaves(post: Post) -> None:
+    async with post.agent(BEN) as ben:
+        async with post.agent(ANN) as ann, asyncio.TaskGroup() as group:
+            for number in range(600):
+                group.create_task(ann.send(note(BEN, str(number))))
+        assert len(await first(ben.inbox(), 600)) == 600
