@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from agentorchestr.cli.shapes import has_result, land_command, last_verdict
 from agentorchestr.cli.text import clean, clean_lines, count, took
+from agentorchestr.context.roles import load_roles
 from agentorchestr.model.states import CheckOutcome, MergeResult, Outcome
 from agentorchestr.model.verdict import Verdict
 from agentorchestr.model.view import SessionView, WorkerView
@@ -49,7 +50,9 @@ def _worker_lines(view: SessionView, worker: WorkerView) -> Iterator[tuple[int, 
     files = tuple(dict.fromkeys(path for one in merged for path in one.files))
     if not merged:
         last = attempts[-1] if attempts else None
+        reads = last is None and not may_edit(worker.role)
         why = f": {last.result.value}" + (f", {last.why}" if last.why else "") if last else ""
+        why = ": its role only reads, its report is its result" if reads else why
         yield 2, f"not merged  {who}, {worker.state.value}{why}"
         return
     yield 2, f"merged    {who}: {count(len(files), 'file')}"
@@ -59,6 +62,12 @@ def _worker_lines(view: SessionView, worker: WorkerView) -> Iterator[tuple[int, 
         base = view.created.base_commit[:12]
         left = len(files) - FILES_SHOWN
         yield 12, f"and {left} more: git diff --stat {base}...{view.integration_branch}"
+
+
+def may_edit(role: str) -> bool:
+    """Whether a worker in *role* changes files; one we do not know may."""
+    card = load_roles().get(role)
+    return card is None or card.may_edit
 
 
 def _verdict_lines(view: SessionView, verdict: Verdict | None) -> Iterator[tuple[int, str]]:
@@ -92,7 +101,7 @@ def _of_what(view: SessionView, verdict: Verdict) -> str:
 def _landing_lines(view: SessionView) -> Iterator[tuple[int, str]]:
     if view.landing_problem:
         yield 2, f"not landed {view.landing_problem}"
-    if view.landed:
+    if view.landed and has_result(view):
         yield 2, f"landed    on {view.landed}"
     elif has_result(view):
         why = (

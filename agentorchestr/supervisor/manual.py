@@ -12,14 +12,19 @@ WORKER = "w1"
 
 
 async def steer(gear: Gear, integration: Integration) -> None:
-    """Merge the worker whenever it reports done, until the result stands; then mark the goal."""
+    """Merge the worker whenever it reports done, until the result stands; then mark the goal.
+
+    A role that only reads has nothing to merge: its report is the result.
+    """
+    role = gear.roles.get(gear.created.role)
+    reads_only = role is not None and not role.may_edit
     while gear.view.goal_marked is None:
         seq = gear.view.last_seq
         view = gear.view
-        verdict = judged(view)
-        if verdict is not None:
-            await gear.book.record(verdict)
-        elif wants_merge(view):
+        mark = judged(view, reads_only=reads_only)
+        if mark is not None:
+            await gear.book.record(mark)
+        elif not reads_only and wants_merge(view):
             await integration.ask_merge(WORKER, allow_test_changes=True)
         await gear.book.next_after(seq)
 
@@ -36,11 +41,13 @@ def wants_merge(view: SessionView) -> bool:
     )
 
 
-def judged(view: SessionView) -> f.GoalMarked | None:
+def judged(view: SessionView, *, reads_only: bool = False) -> f.GoalMarked | None:
     """The outcome the facts amount to; None while there is still something to come."""
     worker = view.workers.get(WORKER)
     if worker is None or view.merges_open:
         return None
+    if reads_only and worker.report is Report.DONE:
+        return f.GoalMarked(Outcome.DONE, worker.summary)
     last = view.merges[-1] if view.merges else None
     if last is not None and last.result is MergeResult.MERGED and last.verdict is not None:
         if last.verdict.outcome is CheckOutcome.NO_CHECKS:
@@ -52,6 +59,6 @@ def judged(view: SessionView) -> f.GoalMarked | None:
         return f.GoalMarked(Outcome.FAILED, f"not merged after {ATTEMPTS} attempts: {view.merges[-1].why}")
     if worker.state in {WorkerState.BLOCKED, WorkerState.FAILED}:
         return f.GoalMarked(Outcome.FAILED, worker.summary or f"the worker is {worker.state}")
-    if worker.state is WorkerState.DEAD and not wants_merge(view):
+    if worker.state is WorkerState.DEAD and (reads_only or not wants_merge(view)):
         return f.GoalMarked(Outcome.FAILED, "the agent ended without a result")
     return None

@@ -11,7 +11,7 @@ from agentorchestr.model.verdict import MergeAttempt, Verdict
 from agentorchestr.model.view import SessionView, WorkerView
 from agentorchestr.supervisor.desk import PrincipalKind
 from agentorchestr.supervisor.finishing import ending
-from agentorchestr.supervisor.flags import read_flag, read_sentinel
+from agentorchestr.supervisor.flags import read_flag, read_sentinel, use_up_flag
 from agentorchestr.supervisor.manual import judged, wants_merge
 from agentorchestr.supervisor.principals import TokenBook
 from agentorchestr.supervisor.spawner import next_worker_id, unfinished
@@ -82,6 +82,8 @@ def test_a_flag_with_this_task_s_nonce_reports_once(tmp_path: Path) -> None:
     report = read_flag(me)
     assert report is not None
     assert (report.report, report.summary) == (Report.BLOCKED, "no network")
+    assert read_flag(me) == report, "a crash before it is stored loses nothing"
+    use_up_flag(me)
     assert read_flag(me) is None
 
 
@@ -124,6 +126,17 @@ def test_a_manual_session_merges_each_report_once_and_judges_by_evidence(view_of
     )
     assert unproven is not None
     assert unproven.outcome is Outcome.UNVERIFIED
+
+
+def test_a_role_that_only_reads_has_its_report_as_its_result(view_of: Build) -> None:
+    started = lives("w1")
+    assert judged(view_of(*started, first=FIRST), reads_only=True) is None
+    mark = judged(view_of(*started, DONE, first=FIRST), reads_only=True)
+    assert mark == f.GoalMarked(Outcome.DONE, "ok")
+    for facts in ((f.PaneDied("w1", 0, ""),), (f.WorkerReported("w1", Report.BLOCKED, "no", "tool"),)):
+        silent = judged(view_of(*started, *facts, first=FIRST), reads_only=True)
+        assert silent is not None
+        assert silent.outcome is Outcome.FAILED
 
 
 @pytest.mark.parametrize(
