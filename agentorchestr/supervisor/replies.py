@@ -5,10 +5,13 @@ from collections.abc import Sequence
 from agentorchestr.model.states import CheckOutcome
 from agentorchestr.model.verdict import CheckRun, MergeAttempt, Verdict
 from agentorchestr.model.view import LeadEvent, MessageView, NoteView, SessionView, TaskView, WorkerView
+from agentorchestr.supervisor.cuts import end_of, some, start_of
 from agentorchestr.supervisor.desk import Reply
 
 NOTE_CHARS = 300
+TASK_CHARS = 120
 TAIL_CHARS = 1500
+FILES_NAMED = 50
 
 
 def worker_line(worker: WorkerView, *, now: float) -> dict[str, object]:
@@ -19,12 +22,12 @@ def worker_line(worker: WorkerView, *, now: float) -> dict[str, object]:
         "agent": worker.agent,
         "state": worker.state.value,
         "since_s": round(now - worker.since),
-        "task": worker.task[:120],
+        "task": start_of(worker.task, TASK_CHARS),
     }
     if worker.last_note:
-        line["note"] = worker.last_note[:NOTE_CHARS]
+        line["note"] = start_of(worker.last_note, NOTE_CHARS)
     if worker.asks:
-        line["asks"] = worker.asks[:NOTE_CHARS]
+        line["asks"] = start_of(worker.asks, NOTE_CHARS)
     if worker.merged:
         line["merged"] = True
     return line
@@ -48,15 +51,17 @@ def merge_line(attempt: MergeAttempt) -> dict[str, object]:
         "merge_id": attempt.merge_id,
         "worker_id": attempt.worker_id,
         "result": attempt.result.value,
-        "files": list(attempt.files[:50]),
+        "files": some(attempt.files, FILES_NAMED),
     }
     if attempt.why:
         line["why"] = attempt.why
     if attempt.conflicts:
-        line["conflicts"] = [{"path": c.path, "kind": c.kind} for c in attempt.conflicts[:50]]
+        named = [{"path": c.path, "kind": c.kind} for c in attempt.conflicts[:FILES_NAMED]]
+        left = len(attempt.conflicts) - FILES_NAMED
+        line["conflicts"] = [*named, {"path": f"[cut: {left} more]", "kind": ""}] if left > 0 else named
         line["next"] = "its worker was given the hunks and will report again"
     if attempt.altered_tests:
-        line["altered_tests"] = list(attempt.altered_tests[:50])
+        line["altered_tests"] = some(attempt.altered_tests, FILES_NAMED)
     if attempt.verdict is not None:
         line["checks"] = verdict_line(attempt.verdict)
         if attempt.verdict.outcome is CheckOutcome.RED:
@@ -85,7 +90,7 @@ def run_line(run: CheckRun) -> dict[str, object]:
     if run.timed_out:
         line["timed_out"] = True
     if run.exit_code != 0 or run.timed_out:
-        line["output_end"] = run.tail[-TAIL_CHARS:]
+        line["output_end"] = end_of(run.tail, TAIL_CHARS)
     return line
 
 
