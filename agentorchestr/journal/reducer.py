@@ -118,6 +118,8 @@ def _change_worker(view: SessionView, fact: f.Fact, at: float) -> None:
     if before is None:
         return
     after = with_doubt(reduce_worker(before, fact), fact)
+    if isinstance(fact, f.WorkerReported):
+        after = replace(after, reported_at=at)
     state = doubted_state(after)
     since = before.since if state is before.state else at
     view.workers[worker_id] = replace(after, state=state, since=since)

@@ -50,6 +50,7 @@ class WorkerView:
     asks: str = ""
     """What it waits for a person to decide; empty when it does not."""
     report: Report | None = None
+    reported_at: float = 0.0
     rounds: int = 0
     """How often it was given new work after its first task."""
     summary: str = ""

@@ -33,6 +33,9 @@ RETRY_S = 5.0
 Dial = Callable[[Address, Will], AbstractAsyncContextManager[Transport]]
 """Opens a member's connection; made by the wiring, which knows the broker."""
 
+Share = Callable[[Transport, str], AbstractAsyncContextManager[Transport]]
+"""From the connection of a worker id to the transport its mail uses."""
+
 
 @dataclass(frozen=True)
 class Carrier:
@@ -42,6 +45,8 @@ class Carrier:
     store: MailStore
     names_bound: bool
     """The broker binds a sender's name to its login."""
+    share: Share
+    """Puts whoever else serves on an agent's connection beside its mail."""
 
 
 class Post:
@@ -84,7 +89,8 @@ class Post:
         card = self._card(self._gear.view.workers[worker_id])
         will = will_of(card, at=self._gear.clock.now())
         async with (
-            self._carrier.dial(card.address, will) as transport,
+            self._carrier.dial(card.address, will) as line,
+            self._carrier.share(line, worker_id) as transport,
             self._joined(card, transport) as exchange,
         ):
             self._exchanges[worker_id] = exchange

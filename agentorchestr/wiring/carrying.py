@@ -15,7 +15,7 @@ from agentorchestr.mqtt.endpoint import Login, login_from_env, parse_broker_url,
 from agentorchestr.mqtt.logins import add_login, remove_login
 from agentorchestr.paths import Paths
 from agentorchestr.process import offload
-from agentorchestr.supervisor.post import Carrier, Dial
+from agentorchestr.supervisor.post import Carrier, Dial, Share
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class NoBus:
 
 
 async def open_carrier(
-    paths: Paths, session_id: str, *, broker_url: str, env: Mapping[str, str]
+    paths: Paths, session_id: str, *, broker_url: str, env: Mapping[str, str], share: Share
 ) -> Carrier | NoBus:
     """Find the broker of this session. Without mosquitto its agents talk within the session only.
 
@@ -37,13 +37,13 @@ async def open_carrier(
     """
     if broker_url:
         dial = _dial_named(broker_url, env)
-        return Carrier(dial, MailStore(paths.session(session_id) / FILE_NAME), names_bound=False)
+        return Carrier(dial, MailStore(paths.session(session_id) / FILE_NAME), names_bound=False, share=share)
     try:
         handle = await offload(ensure_broker, paths, holder=session_id)
     except MissingDependency as exc:
         return NoBus(f"{exc}: agents write to one another within this session only. {exc.hint}")
     store = MailStore(paths.session(session_id) / FILE_NAME)
-    return Carrier(_dial_private(paths, handle), store, names_bound=True)
+    return Carrier(_dial_private(paths, handle), store, names_bound=True, share=share)
 
 
 def _dial_private(paths: Paths, handle: BrokerHandle) -> Dial:

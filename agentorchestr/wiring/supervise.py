@@ -28,6 +28,7 @@ from agentorchestr.supervisor.post import ORG, Carrier
 from agentorchestr.supervisor.principals import TokenBook
 from agentorchestr.supervisor.session import Session
 from agentorchestr.tmux.server import TmuxServer
+from agentorchestr.wiring.a2a_tasks import share_with_a2a
 from agentorchestr.wiring.carrying import NoBus, close_carrier, open_carrier
 from agentorchestr.wiring.control import FINISHED_FILE, forget_secrets, write_control
 from agentorchestr.wiring.detection import catalogue, detect
@@ -101,7 +102,11 @@ async def join_bus(gear: Gear) -> Carrier | None:
     created = gear.created
     try:
         found = await open_carrier(
-            gear.paths, created.session_id, broker_url=created.broker, env=gear.environment
+            gear.paths,
+            created.session_id,
+            broker_url=created.broker,
+            env=gear.environment,
+            share=share_with_a2a(gear.book, gear.folder / "a2a", created.session_id),
         )
     except OrchestrError as exc:
         found = NoBus(f"{exc}. {exc.hint}")

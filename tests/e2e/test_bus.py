@@ -1,15 +1,23 @@
 """Agents of different sessions write to one another over the private broker."""
 
+import asyncio
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from agentorchestr.a2a.requester import Requester, new_message
+from agentorchestr.a2a.states import TaskState
+from agentorchestr.a2a.tasks import Task
 from agentorchestr.journal.reducer import derive
 from agentorchestr.journal.store import Journal
+from agentorchestr.model.mail import Address
 from agentorchestr.model.states import WorkerState
 from agentorchestr.model.view import SessionView
+from agentorchestr.mqtt.broker import ensure_broker
+from agentorchestr.mqtt.connection import MqttConnection
+from agentorchestr.mqtt.logins import add_login
 from tests.conftest import make_repo
 from tests.e2e.conftest import Product
 from tests.e2e.test_sessions import CHECK, wait_for
@@ -79,3 +87,29 @@ def test_a_worker_writes_to_a_worker_of_another_session(
     assert letter.read_at is not None
     product.assert_nothing_left()
     assert not (product.paths.run / "mqtt.sock").exists(), "the broker ended with its last session"
+
+
+ANSWERS = LISTENER.replace("the port is 7", "which port").replace(
+    'summary = "heard it"', 'summary = "it is 8080"'
+)
+
+
+async def ask_over_a2a(product: Product, session_id: str) -> Task:
+    me = Address("somebody", "else", "asker")
+    broker = ensure_broker(product.paths)
+    login = add_login(product.paths, me)
+    line = MqttConnection(broker.endpoint_unix, client_id=str(me), login=login, will=None)
+    async with line, Requester(line, me) as requester, asyncio.timeout(40):
+        return await requester.ask(Address("agentorchestr", session_id, "w1"), new_message("which port?"))
+
+
+@NEEDS_BROKER
+def test_an_a2a_request_becomes_a_task_for_a_worker(product: Product, repo: Path, scenario: Scenario) -> None:
+    process = product.start(*GOAL, cwd=repo, AGENTORCHESTR_PRACTICE_SCENARIO=scenario(ANSWERS))
+    view = wait_for(product, lambda v: bool(v.team) and v.team[0].state is WorkerState.IDLE)
+    task = asyncio.run(ask_over_a2a(product, view.session_id))
+    assert task.status.state is TaskState.COMPLETED
+    assert task.status.message is not None
+    assert task.status.message.text == "it is 8080"
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, said

@@ -1,0 +1,106 @@
+"""Every agent of a session as an A2A agent: a request becomes a message for it, its answer the task's end."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from agentorchestr.a2a.handler import Step, artifact, completed, failed, rejected, working
+from agentorchestr.a2a.responder import Responder
+from agentorchestr.a2a.store import FolderTaskStore
+from agentorchestr.a2a.switchboard import Switchboard
+from agentorchestr.a2a.tasks import Task
+from agentorchestr.model import facts as f
+from agentorchestr.model.carrier import Transport
+from agentorchestr.model.mail import Address, DelegatedState
+from agentorchestr.model.states import Report
+from agentorchestr.model.view import MessageView, SessionView
+from agentorchestr.paths import ensure_private
+from agentorchestr.supervisor.book import Book
+from agentorchestr.supervisor.post import ORG, Share
+
+SUBJECT = "a request over A2A; answer it with send_message and answers, or with your next report"
+REPORTED = {
+    Report.DONE: DelegatedState.COMPLETED,
+    Report.BLOCKED: DelegatedState.FAILED,
+    Report.FAILED: DelegatedState.FAILED,
+}
+
+
+class AgentTasks:
+    """Hands incoming tasks to one agent of the session, and its words back."""
+
+    def __init__(self, book: Book, worker_id: str) -> None:
+        self._book = book
+        self._worker_id = worker_id
+
+    async def start(self, task: Task) -> AsyncGenerator[Step]:
+        """Queue the newest turn as a message; done when the agent answers it, or reports after reading it."""
+        turn = task.history[-1]
+        message_id = f"a2a-{turn.message_id}"[:64]
+        if not self._book.view.workers[self._worker_id].alive:
+            yield rejected("this agent has ended")
+            return
+        sender = f"a2a/{task.id}"
+        await self._book.record(
+            f.MessageQueued(
+                message_id, sender, self._worker_id, turn.text, subject=SUBJECT, thread="a2a", verified=False
+            )
+        )
+        yield working("queued for the agent")
+        told = False
+        while True:
+            view = self._book.view
+            message, answer = view.messages[message_id], _answer(view, message_id)
+            if message.read_at is not None and not told:
+                told = True
+                yield working("the agent has read it")
+            if answer is not None:
+                yield artifact(answer.body, name="answer")
+                yield completed()
+                return
+            ended = _ended(view, self._worker_id, message)
+            if ended is not None:
+                yield ended
+                return
+            await self._book.next_after(view.last_seq)
+
+    async def cancel(self, task: Task) -> None:
+        """Tell the agent that nobody waits for this any more."""
+        turn = task.history[-1]
+        body = f"The request a2a-{turn.message_id} was cancelled by whoever made it. Leave it."
+        note = f.MessageQueued(
+            f"a2a-cancel-{turn.message_id}"[:64], f"a2a/{task.id}", self._worker_id, body, verified=False
+        )
+        await self._book.record(note)
+
+
+def _answer(view: SessionView, message_id: str) -> MessageView | None:
+    return next((m for m in view.messages.values() if m.answers == message_id), None)
+
+
+def _ended(view: SessionView, worker_id: str, message: MessageView) -> Step | None:
+    """The end that the agent's own life means for a request."""
+    worker = view.workers[worker_id]
+    if not worker.alive:
+        return failed("the agent ended before it answered")
+    reported = message.read_at is not None and worker.reported_at > message.read_at
+    if worker.report is None or not reported:
+        return None
+    if REPORTED[worker.report] is DelegatedState.COMPLETED:
+        return completed(worker.summary)
+    return failed(worker.summary or f"the agent is {worker.report}")
+
+
+def share_with_a2a(book: Book, folder: Path, session_id: str) -> Share:
+    """One connection for an agent's mail and for its A2A tasks, which are kept in *folder*."""
+
+    @asynccontextmanager
+    async def share(line: Transport, worker_id: str) -> AsyncIterator[Transport]:
+        board = Switchboard(line)
+        mail, tasks = board.branch(), board.branch()
+        store = FolderTaskStore(ensure_private(folder / worker_id))
+        me = Address(ORG, session_id, worker_id)
+        async with board, Responder(tasks, me, AgentTasks(book, worker_id), store=store, resume=True):
+            yield mail
+
+    return share
