@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.a2a.agents import Puppet
 from tests.a2a.bus import Bus
 from tests.a2a.fake_clock import FakeClock
 
@@ -14,3 +15,8 @@ def bus() -> Bus:
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
+
+
+@pytest.fixture
+def puppet() -> Puppet:
+    return Puppet()

@@ -114,7 +114,7 @@ async def test_D6_an_update_is_the_whole_card(bus: Bus, clock: FakeClock) -> Non
     assert user(packet)["a2a-ao-state"] == "idle"
 
 
-def test_D7_G8_G9_a_card_of_ours_is_one_of_a2a(bus: Bus) -> None:
+def test_D7_D8_G8_G9_a_card_of_ours_is_one_of_a2a(bus: Bus) -> None:
     read = read_card(CARD)
     assert read.speaks_mqtt
     assert not read.asks_for_token

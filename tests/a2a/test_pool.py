@@ -112,7 +112,7 @@ async def test_P2_P6_requests_go_to_the_pool_and_replies_name_the_member(
     assert names < {"m1", "m2", "m3"}
 
 
-async def test_P6_P7_a_pooled_reply_without_its_sender_is_passed_over(bus: Bus, clock: FakeClock) -> None:
+async def test_P6_P7_Q23_a_pooled_reply_without_its_sender_is_passed_over(bus: Bus, clock: FakeClock) -> None:
     async with bus.wire(str(ANN)) as wire, Raw(bus, MEMBERS[0]) as raw:
         await raw.listen(POOL_TOPIC)
         async with Requester(wire, ANN, clock=clock) as requester:
