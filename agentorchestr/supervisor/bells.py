@@ -9,6 +9,10 @@ MAX_BELLS = 3
 """How often an agent is rung for the same cause before a person or the lead has to look."""
 REMIND_AFTER_S = (0.5, 10.0, 30.0, 60.0)
 """How long an agent may stand idle before it is reminded the first, second … time, and then given up."""
+RETRY_AFTER_S = (60.0, 300.0, 900.0, 3600.0)
+"""How long an agent stands at a limit before it is asked to go on the first, second … time."""
+AT_LIMIT = "at its limit"
+GO_ON = "Your last turn ended at a limit. Go on where you stopped."
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,11 @@ def due(view: SessionView, worker: WorkerView, *, tool_name: str, first_line: st
         bell = _for_lead(view, tool_name)
     else:
         bell = _for_worker(view, worker, tool_name)
+    if worker.limited:
+        bell = _at_limit(worker, bell)
     if bell is None:
         return None
-    if worker.bell_why == bell.why and worker.bells >= MAX_BELLS:
+    if worker.bell_why == bell.why and worker.bells >= _tries(bell):
         return None if worker.stalled else Stall(worker.worker_id, _stall_text(worker, bell))
     return bell
 
@@ -56,14 +62,30 @@ def patience_s(worker: WorkerView, what: Bell | Stall, *, now: float) -> float:
     if isinstance(what, Bell) and not what.reminds:
         return 0.0
     tries = worker.bells if isinstance(what, Stall) or worker.bell_why == what.why else 0
+    if worker.limited:
+        # Nothing to wait for after the last one: the limit was met again, or the line brought no turn.
+        waits = (*RETRY_AFTER_S, 0.0)
+        return max(0.0, worker.since + waits[min(tries, len(RETRY_AFTER_S))] - now)
     return max(0.0, worker.since + REMIND_AFTER_S[min(tries, MAX_BELLS)] - now)
+
+
+def _tries(bell: Bell) -> int:
+    return len(RETRY_AFTER_S) if bell.why == AT_LIMIT else MAX_BELLS
+
+
+def _at_limit(worker: WorkerView, bell: Bell | None) -> Bell | None:
+    """Ask it to go on, by and by; news waits until it does. A worker with nothing to do is left alone."""
+    if bell is None and not worker.is_lead and worker.prompt_taken:
+        return None
+    line = bell.line if bell is not None and not worker.prompt_taken else GO_ON
+    return Bell(worker.worker_id, AT_LIMIT, line, reminds=True)
 
 
 def _rings(view: SessionView, worker: WorkerView) -> bool:
     """Whether the agent is there, idle, and nothing else has to come first."""
     over = view.goal_marked is not None or view.stop_asked
     there = worker.alive and not worker.killed and worker.ready
-    return there and not over and not (worker.in_turn or worker.asks or worker.limited)
+    return there and not over and not (worker.in_turn or worker.asks)
 
 
 def _for_lead(view: SessionView, tool_name: str) -> Bell | None:
@@ -121,6 +143,8 @@ def _told(event: LeadEvent) -> str:
 
 
 def _stall_text(worker: WorkerView, bell: Bell) -> str:
+    if worker.limited:
+        return f"still at its limit, asked {worker.bells} times to go on"
     if worker.is_lead:
         return f"the lead does not act on: {bell.why}"
     if not worker.prompt_taken:

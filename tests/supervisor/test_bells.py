@@ -7,7 +7,7 @@ import pytest
 from agentorchestr.model import facts as f
 from agentorchestr.model.states import AgentEventKind, Outcome, Report
 from agentorchestr.model.view import SessionView
-from agentorchestr.supervisor.bells import MAX_BELLS, Bell, Stall, due, patience_s
+from agentorchestr.supervisor.bells import AT_LIMIT, MAX_BELLS, RETRY_AFTER_S, Bell, Stall, due, patience_s
 
 Build = Callable[..., SessionView]
 
@@ -46,10 +46,8 @@ def test_an_agent_that_got_its_prompt_by_command_line_is_not_rung(view_of: Build
     assert bell(view_of(*lives("w1")), "w1", first_line="") is None
 
 
-@pytest.mark.parametrize(
-    "kind", [AgentEventKind.PROMPT_TAKEN, AgentEventKind.ACTIVE, AgentEventKind.ASKS, AgentEventKind.LIMITED]
-)
-def test_nobody_is_rung_in_a_turn_at_a_question_or_at_a_limit(view_of: Build, kind: AgentEventKind) -> None:
+@pytest.mark.parametrize("kind", [AgentEventKind.PROMPT_TAKEN, AgentEventKind.ACTIVE, AgentEventKind.ASKS])
+def test_nobody_is_rung_in_a_turn_or_at_a_question(view_of: Build, kind: AgentEventKind) -> None:
     message = f.MessageQueued("m1", "lead", "w1", "body")
     assert bell(view_of(*lives("w1"), *turn("w1"), message, seen("w1", kind)), "w1") is None
     assert bell(view_of(*lives("w1"), *turn("w1"), message), "w1") is not None
@@ -154,3 +152,53 @@ def test_an_event_told_by_its_own_tool_is_not_told_again(view_of: Build) -> None
     last = view_of(*facts, *done).events[-1].seq
     left = view_of(*facts, *done, f.EventsRead("lead", told=(last,))).unread_events
     assert [event.worker_id for event in left] == ["w1"]
+
+
+def limited_again(worker_id: str) -> tuple[f.Fact, ...]:
+    return (seen(worker_id, AgentEventKind.PROMPT_TAKEN), seen(worker_id, AgentEventKind.LIMITED))
+
+
+def test_an_agent_at_a_limit_is_asked_to_go_on_ever_later_and_then_given_up(view_of: Build) -> None:
+    facts: tuple[f.Fact, ...] = (*lives("w1"), *limited_again("w1"))
+    for wait_s in RETRY_AFTER_S:
+        view = view_of(*facts)
+        found = bell(view, "w1")
+        assert isinstance(found, Bell)
+        assert found.why == AT_LIMIT
+        assert patience_s(view.workers["w1"], found, now=view.workers["w1"].since) == wait_s
+        facts = (*facts, f.DoorbellRung("w1", found.why), *limited_again("w1"))
+    stall = bell(view_of(*facts), "w1")
+    assert isinstance(stall, Stall)
+    assert "limit" in stall.why
+    assert bell(view_of(*facts, f.WorkerStalled("w1", stall.why)), "w1") is None
+
+
+@pytest.mark.parametrize("worker_id", ["w1", "lead"])
+def test_news_waits_until_a_limited_agent_goes_on(view_of: Build, worker_id: str) -> None:
+    limited = (*lives("lead"), *lives("w1"), *turn("lead"), *turn("w1"), *limited_again(worker_id))
+    message = f.MessageQueued("m1", "w2", worker_id, "news")
+    found = bell(view_of(*limited, message), worker_id)
+    assert isinstance(found, Bell)
+    assert (found.why, found.reminds) == (AT_LIMIT, True)
+    after = bell(view_of(*limited, message, *turn(worker_id)), worker_id)
+    assert isinstance(after, Bell)
+    assert not after.reminds
+
+
+def test_a_lead_at_a_limit_is_asked_to_go_on_while_its_team_works(view_of: Build) -> None:
+    works = (*lives("w1"), seen("w1", AgentEventKind.PROMPT_TAKEN))
+    assert why(view_of(*lives("lead"), *works, *limited_again("lead")), "lead") == AT_LIMIT
+
+
+def test_a_limited_worker_with_nothing_to_do_is_left_alone(view_of: Build) -> None:
+    done = f.WorkerReported("w1", Report.DONE, "ok", "tool")
+    assert bell(view_of(*lives("w1"), *limited_again("w1"), done), "w1") is None
+
+
+def test_a_limit_before_the_first_turn_is_asked_with_the_first_line(view_of: Build) -> None:
+    limited = view_of(*lives("w1"), seen("w1", AgentEventKind.LIMITED))
+    typed, by_argv = bell(limited, "w1"), bell(limited, "w1", first_line="")
+    assert isinstance(typed, Bell)
+    assert isinstance(by_argv, Bell)
+    assert typed.line == "Read it."
+    assert by_argv.line.startswith("Your last turn")
