@@ -2,21 +2,22 @@
 
 import asyncio
 import logging
-from pathlib import Path
 
-from agentorchestr.agents.screens import ScreenState, classify
-from agentorchestr.agents.signals import AgentSignal, read_hook, read_rollout, read_status_file
+from agentorchestr.agents.signals import read_hook
 from agentorchestr.agents.tokens import count_tokens
 from agentorchestr.agents.transcripts import find_transcript
-from agentorchestr.errors import PaneGone, TmuxError
+from agentorchestr.errors import TmuxError, TmuxGone
 from agentorchestr.model import facts as f
-from agentorchestr.model.facts import Fact
-from agentorchestr.model.states import AgentEventKind, WorkerState
-from agentorchestr.model.view import WorkerView
-from agentorchestr.process import offload
-from agentorchestr.supervisor.flags import read_flag, read_sentinel
+from agentorchestr.model.facts import Fact, WorkerReported
+from agentorchestr.model.states import AgentEventKind
+from agentorchestr.model.view import SessionView, Tokens, WorkerView
+from agentorchestr.process import lives, offload
+from agentorchestr.supervisor.flags import read_flag, read_sentinel, use_up_flag
 from agentorchestr.supervisor.gear import Gear
+from agentorchestr.supervisor.news import record_signal
 from agentorchestr.supervisor.spool import Dropped, Spool, set_aside
+from agentorchestr.supervisor.starts import START_LOOK_S, is_late, look_at_start
+from agentorchestr.supervisor.turns import Turns, last_screen
 from agentorchestr.tmux import panes
 from agentorchestr.tmux.panes import PaneRow
 
@@ -24,10 +25,8 @@ logger = logging.getLogger(__name__)
 
 TICK_S = 1.5
 """A dead pane is known within two seconds even when tmux's own hook does not come."""
-START_LOOK_S = 6.0
-"""A start that takes longer is looked at: a dialog may stand on its screen."""
-START_LIMIT_S = 90.0
-LAST_SCREEN_LINES = 40
+ODD_INPUT = (ValueError, TypeError, LookupError, OSError, RecursionError)
+"""What text from outside may come to. One agent's file must never keep us from all others."""
 
 
 class Watcher:
@@ -36,8 +35,8 @@ class Watcher:
     def __init__(self, gear: Gear, spool: Spool) -> None:
         self._gear = gear
         self._spool = spool
-        self._transcripts: dict[str, Path] = {}
-        self._suspected: dict[str, AgentEventKind] = {}
+        self._turns = Turns(gear)
+        self._tmux_gone_since: float | None = None
 
     async def serve(self) -> None:
         """Watch until cancelled."""
@@ -61,8 +60,7 @@ class Watcher:
         for item in dropped:
             try:
                 await self._take_hook(item)
-            except (ValueError, TypeError, LookupError, OSError, RecursionError):
-                # One file that we do not get along with must not keep all behind it waiting for ever.
+            except ODD_INPUT:
                 logger.exception("hook not taken", extra={"worker_id": item.worker_id})
                 await offload(set_aside, item.path)
             await offload(item.path.unlink, missing_ok=True)
@@ -73,31 +71,30 @@ class Watcher:
             return
         spec = self._gear.catalogue[worker.agent]
         signal = read_hook(spec, item.payload)
+        self._turns.heard(worker.worker_id, transcript=signal.transcript if signal is not None else "")
         if signal is None:
             return
-        if signal.transcript:
-            self._transcripts[worker.worker_id] = Path(signal.transcript)
-        await self._record_signal(worker.worker_id, signal, source="hook")
+        await record_signal(self._gear, worker.worker_id, signal, source="hook")
         if signal.kind in {AgentEventKind.TURN_ENDED, AgentEventKind.ENDED}:
             await self._count_tokens(worker.worker_id)
 
-    async def _record_signal(self, worker_id: str, signal: AgentSignal, *, source: str) -> None:
-        fact = f.AgentSeen(worker_id, signal.kind, source, signal.detail[:500], signal.agent_session)
-        await self._gear.book.decide(lambda view: [fact] if _is_news(view.workers[worker_id], signal) else [])
-
     async def _count_tokens(self, worker_id: str) -> None:
         worker = self._gear.view.workers[worker_id]
-        spec = self._gear.catalogue[worker.agent]
-        transcript = self._transcripts.get(worker_id) or await offload(
-            find_transcript, spec, agent_session=worker.agent_session, env=self._gear.environment
-        )
-        if transcript is None:
+        try:
+            tokens = await offload(self._tokens_of, worker)
+        except ODD_INPUT:
+            logger.exception("tokens not counted", extra={"worker_id": worker_id})
             return
-        tokens = await offload(count_tokens, spec, transcript)
         if tokens.known and tokens != worker.tokens:
             await self._gear.book.record(
                 f.TokensCounted(worker_id, tokens.input, tokens.output, tokens.cached)
             )
+
+    def _tokens_of(self, worker: WorkerView) -> Tokens:
+        spec, env = self._gear.catalogue[worker.agent], self._gear.environment
+        found = self._turns.transcript(worker.worker_id)
+        transcript = found or find_transcript(spec, agent_session=worker.agent_session, env=env)
+        return count_tokens(spec, transcript) if transcript is not None else Tokens()
 
     async def count_all_tokens(self) -> None:
         """Count once more at the end: a transcript is a moment behind the hook that tells of a turn's end."""
@@ -108,121 +105,100 @@ class Watcher:
         while True:
             await self._gear.clock.pause(TICK_S)
             await self.look_at_panes()
-            for worker in tuple(self._gear.view.workers.values()):
-                if worker.alive:
-                    await self._look_at_worker(worker)
+            for worker_id in tuple(self._gear.view.workers):
+                await self.look_at_worker(worker_id)
+
+    async def look_at_worker(self, worker_id: str) -> None:
+        """Record what files, status and, last, the screen of one agent show."""
+        worker = self._gear.view.workers[worker_id]
+        if not worker.alive:
+            return
+        try:
+            await self._look_closely(worker)
+        except ODD_INPUT:
+            logger.exception("worker not looked at", extra={"worker_id": worker.worker_id})
 
     async def look_at_panes(self) -> None:
         """Record the panes that died or are gone. tmux not answering is no proof of anything."""
+        # Asked for first: an agent that starts while tmux lists its panes is in no list yet.
+        workers = self._in_panes()
         try:
             rows = await offload(panes.list_panes, self._gear.tmux, self._gear.tmux_session)
+        except TmuxGone as exc:
+            await self._tmux_is_gone(str(exc))
+            return
         except TmuxError as exc:
             logger.warning("panes not listed", extra={"detail": str(exc)})
             return
+        if not rows:
+            # Our own window is always there: without any, the whole tmux session is gone.
+            await self._tmux_is_gone("our tmux session is gone")
+            return
+        self._tmux_gone_since = None
         by_id = {row.pane_id: row for row in rows}
-        for worker in tuple(self._gear.view.workers.values()):
+        for worker in workers:
             row = by_id.get(worker.pane_id)
-            if worker.alive and worker.pane_id and (row is None or row.dead):
+            if row is None or row.dead:
                 await self._pane_died(worker, row)
 
+    def _in_panes(self) -> list[WorkerView]:
+        return [worker for worker in self._gear.view.workers.values() if worker.alive and worker.pane_id]
+
+    async def _tmux_is_gone(self, why: str) -> None:
+        """Ask the second witness: agents whose processes live are not dead. Believed after two looks."""
+        now = self._gear.clock.monotonic()
+        if self._tmux_gone_since is None:
+            logger.warning("tmux is gone", extra={"detail": why})
+            self._tmux_gone_since = now
+        if self._gear.view.tmux_lost or now - self._tmux_gone_since < TICK_S:
+            return
+        gone = self._in_panes()
+        for worker in gone:
+            if await offload(lives, worker.pid, worker.pid_started):
+                return
+        # First that tmux is lost: nobody who waits for a death shall take these for the agents' own.
+        deaths = [f.PaneDied(worker.worker_id, None, "") for worker in gone]
+        await self._gear.book.decide(lambda view: [] if view.tmux_lost else [f.TmuxLost(), *deaths])
+
     async def _pane_died(self, worker: WorkerView, row: PaneRow | None) -> None:
-        screen = ""
-        if row is not None:
-            screen = await offload(self._last_screen, row.pane_id)
-        reports = await offload(self._reports, worker, screen)
+        shown = await offload(last_screen, self._gear, row.pane_id) if row is not None else None
+        screen = shown or ""
+        report = await offload(self._report, worker, screen)
         status = row.dead_status if row is not None else None
-        await self._gear.book.decide(
-            lambda view: (
-                [*reports, f.PaneDied(worker.worker_id, status, screen)]
-                if view.workers[worker.worker_id].alive
-                and view.workers[worker.worker_id].pane_id == worker.pane_id
-                else []
-            )
-        )
+        died = f.PaneDied(worker.worker_id, status, screen)
 
-    def _last_screen(self, pane_id: str) -> str:
-        try:
-            return "\n".join(panes.capture(self._gear.tmux, pane_id, tail_lines=LAST_SCREEN_LINES))
-        except (PaneGone, TmuxError):
-            return ""
+        def choose(view: SessionView) -> list[Fact]:
+            now = view.workers[worker.worker_id]
+            if not now.alive or now.pane_id != worker.pane_id:
+                return []
+            return [report, died] if report is not None and _is_open(now, worker) else [died]
 
-    def _reports(self, worker: WorkerView, screen: str) -> list[Fact]:
+        if await self._gear.book.decide(choose) and report is not None:
+            await offload(use_up_flag, worker)
+
+    def _report(self, worker: WorkerView, screen: str) -> WorkerReported | None:
         """What an agent without MCP said by its flag file or a line on its screen."""
         if worker.is_lead or worker.report is not None:
-            return []
-        found = read_flag(worker) or read_sentinel(worker, screen)
-        return [found] if found is not None else []
+            return None
+        return read_flag(worker) or read_sentinel(worker, screen)
 
-    async def _look_at_worker(self, worker: WorkerView) -> None:
-        spec = self._gear.catalogue[worker.agent]
-        screen = ""
-        if spec.mcp is None or (not worker.ready and self._age(worker) > START_LOOK_S):
-            screen = await offload(self._last_screen, worker.pane_id)
-        for fact in await offload(self._reports, worker, screen if spec.mcp is None else ""):
-            await self._gear.book.record(fact)
-        if screen and not worker.prompt_taken:
-            await self._look_at_start(worker, tuple(screen.splitlines()), has_mcp=spec.mcp is not None)
-        await self._cross_check(worker)
-
-    def _age(self, worker: WorkerView) -> float:
-        return self._gear.clock.now() - worker.spawned_at
-
-    async def _look_at_start(self, worker: WorkerView, screen: tuple[str, ...], *, has_mcp: bool) -> None:
-        state = classify(self._gear.catalogue[worker.agent], screen)
-        if state is ScreenState.ASKS and worker.state is not WorkerState.ASKS:
-            shown = next((line.strip() for line in reversed(screen) if line.strip()), "a dialog")
-            seen = AgentSignal(AgentEventKind.ASKS, f"a dialog at its start: {shown}")
-            await self._record_signal(worker.worker_id, seen, source="screen")
-        elif state is ScreenState.READY and not has_mcp and not worker.ready:
-            await self._gear.book.record(f.AgentReady(worker.worker_id, "screen"))
-        elif self._age(worker) > START_LIMIT_S and not worker.stalled:
-            await self._gear.book.record(f.WorkerStalled(worker.worker_id, "no turn began after its start"))
-
-    async def _cross_check(self, worker: WorkerView) -> None:
-        """Ask the second witness, for what hooks do not tell: interrupts, refusals, failed turns."""
-        spec = self._gear.catalogue[worker.agent]
-        signal = await offload(read_status_file, spec, worker.pid, self._gear.environment)
-        source = "status file"
-        transcript = self._transcripts.get(worker.worker_id)
-        if signal is None and worker.in_turn and transcript is not None:
-            signal, source = await offload(read_rollout, spec, transcript), "transcript"
-        if signal is None and self._is_awaited(worker):
-            signal, source = await offload(self._read_screen, worker), "screen"
-        # Twice the same, a tick apart: a hook of the very same moment may still be on its way.
-        if signal is None or self._suspected.get(worker.worker_id) is not signal.kind:
-            self._suspected.pop(worker.worker_id, None)
-            if signal is not None:
-                self._suspected[worker.worker_id] = signal.kind
-            return
-        await self._record_signal(worker.worker_id, signal, source=source)
-
-    def _is_awaited(self, worker: WorkerView) -> bool:
-        """Whether somebody waits for this turn's end: a lost hook must not keep a message for ever."""
-        view = self._gear.view
-        unread = bool(view.unread_of(worker.worker_id))
-        return worker.in_turn and (unread or (worker.is_lead and bool(view.unread_events)))
-
-    def _read_screen(self, worker: WorkerView) -> AgentSignal | None:
-        """The turn's end, if the screen shows an agent that is ready; the screen is never asked first."""
-        screen = tuple(self._last_screen(worker.pane_id).splitlines())
-        ready = classify(self._gear.catalogue[worker.agent], screen) is ScreenState.READY
-        return AgentSignal(AgentEventKind.TURN_ENDED, "its screen is ready") if ready else None
+    async def _look_closely(self, worker: WorkerView) -> None:
+        has_mcp = self._gear.catalogue[worker.agent].mcp is not None
+        looks = not has_mcp or is_late(self._gear, worker, limit_s=START_LOOK_S)
+        screen = await offload(last_screen, self._gear, worker.pane_id) if looks else None
+        report = await offload(self._report, worker, "" if has_mcp else screen or "")
+        if report is not None:
+            told = report
+            # The flag goes when the report is stored; one that a crash leaves carries a used-up nonce.
+            await self._gear.book.decide(
+                lambda view: [told] if _is_open(view.workers[worker.worker_id], worker) else []
+            )
+            await offload(use_up_flag, worker)
+        if looks and not worker.prompt_taken:
+            await look_at_start(self._gear, worker, screen or "")
+        await self._turns.check(worker)
 
 
-def _is_news(worker: WorkerView, signal: AgentSignal) -> bool:
-    """Whether this signal changes anything: agents tell the same thing many times a turn."""
-    if not worker.alive:
-        return False
-    match signal.kind:
-        case AgentEventKind.ACTIVE:
-            return not worker.in_turn or bool(worker.asks) or worker.limited
-        case AgentEventKind.TURN_ENDED:
-            return (worker.in_turn or bool(worker.asks)) and not signal.background
-        case AgentEventKind.ASKS:
-            return worker.asks != (signal.detail[:500] or "a question")
-        case AgentEventKind.TURN_FAILED:
-            return worker.in_turn or not worker.turn_error
-        case AgentEventKind.LIMITED:
-            return not worker.limited
-        case _:
-            return True
+def _is_open(now: WorkerView, then: WorkerView) -> bool:
+    """Whether a report read for *then* still answers the worker's task of *now*."""
+    return now.alive and now.report is None and now.report_nonce == then.report_nonce

@@ -1,6 +1,8 @@
 """A session's view from a list of facts, without a journal."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,6 +10,7 @@ from agentorchestr.journal.reducer import derive
 from agentorchestr.model import facts as f
 from agentorchestr.model.facts import Recorded
 from agentorchestr.model.view import SessionView
+from agentorchestr.tmux.server import TmuxServer
 
 
 def created(*, manual: bool = False, timeout_s: float = 0.0) -> f.SessionCreated:
@@ -51,3 +54,13 @@ def view_of() -> Callable[..., SessionView]:
         return derive(Recorded(n, float(n), 1, fact) for n, fact in enumerate(everything, start=1))
 
     return build
+
+
+@pytest.fixture
+def stage(tmp_path: Path, tmux_socket: Path, private_home: dict[str, str]) -> Iterator[Any]:
+    """A watcher on real panes; see ``watching``."""
+    from tests.supervisor.watching import Stage, new_book
+
+    made = Stage(tmp_path, TmuxServer(tmux_socket, env=private_home), new_book(tmp_path))
+    yield made
+    made.close()
