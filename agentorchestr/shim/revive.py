@@ -9,6 +9,7 @@ had finished (RUN_DIR/finished) is left alone.
 import fcntl
 import json
 import os
+import select
 import subprocess
 import sys
 import time
@@ -75,7 +76,7 @@ def main(arguments: list[str]) -> None:
     restarts = count_restart(run_dir, most=int(most), seconds=float(seconds))
     if restarts is None:
         return
-    time.sleep(pause_before(restarts))
+    select.select([], [], [], pause_before(restarts))
     if not has_finished(run_dir):
         # Without a command, tmux runs the one the pane was opened with. Only a dead pane: no -k.
         respawn = [tmux, "-S", socket, "respawn-pane", "-t", pane_id]
