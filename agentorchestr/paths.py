@@ -44,7 +44,7 @@ class Paths:
         return self.state / "sessions"
 
     def session(self, session_id: str) -> Path:
-        """The folder of one session: journal, briefs, spool, log."""
+        """The folder of one session: journal, secret, briefs, log, the command its agents find."""
         return self.sessions / session_id
 
     def session_run(self, session_id: str) -> Path:

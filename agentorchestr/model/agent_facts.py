@@ -75,7 +75,7 @@ class PaneDied:
 
 @dataclass(frozen=True)
 class WorkerReported:
-    """A worker said how its task stands. *channel*: ``tool``, ``command``, ``flag``, ``sentinel``."""
+    """A worker said how its task stands. *channel*: ``tool`` (also by command), ``flag``, ``sentinel``."""
 
     worker_id: str
     report: Report
