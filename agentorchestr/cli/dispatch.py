@@ -11,7 +11,8 @@ from agentorchestr.errors import UsageError
 
 # A command has these itself, so they mean the same before its name.
 _SHARED = frozenset({"project", "as_json"})
-_TOLD_LATER = frozenset({"goal", "goal_file", "task", "project"})
+# Each is refused by its own check, which knows what would be right.
+_TOLD_LATER = frozenset({"goal", "goal_file", "task", "project", "agents", "agent", "lead", "role"})
 
 
 def shell_of(given: object, options: Options) -> Shell:
@@ -47,7 +48,6 @@ def refuse_broken_text(options: Options) -> None:
     for field in fields(options):
         value = getattr(options, field.name)
         for text in value if isinstance(value, tuple) else (value,):
-            # The goal, the task and the project have words of their own for it.
             if isinstance(text, str) and field.name not in _TOLD_LATER and not is_utf8(text):
                 raise UsageError(
                     f"--{field.name.replace('_', '-')} is not UTF-8: {clean(text)}",
