@@ -19,11 +19,17 @@ from agentorchestr.paths import Paths
 from agentorchestr.process import start_time
 
 
-@pytest.fixture
-def broker(private_paths: Paths) -> Iterator[BrokerHandle]:
-    """A running broker; it ends with the test."""
-    yield ensure_broker(private_paths)
+@pytest.fixture(autouse=True)
+def no_broker_is_left(private_paths: Paths) -> Iterator[None]:
+    """End what a test that failed half-way left running."""
+    yield
     stop_broker(private_paths)
+
+
+@pytest.fixture
+def broker(private_paths: Paths) -> BrokerHandle:
+    """A running broker; it ends with the test."""
+    return ensure_broker(private_paths)
 
 
 class BrokerWorld:
