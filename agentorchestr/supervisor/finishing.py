@@ -19,9 +19,13 @@ logger = logging.getLogger(__name__)
 
 
 def ending(view: SessionView, *, now: float) -> f.GoalMarked | None:
-    """The outcome that is due without anybody marking it: for a stop, or at the time limit."""
+    """The outcome that is due without anybody marking it: a stop, tmux gone, the time limit."""
     if view.stop_asked:
         return f.GoalMarked(Outcome.CANCELLED, "stopped by the person")
+    if view.tmux_lost:
+        return f.GoalMarked(
+            Outcome.PAUSED, "tmux ended and took the agents with it; their work is on its branches"
+        )
     limit = view.created.timeout_s
     if limit and now > view.created_at + limit:
         return f.GoalMarked(Outcome.FAILED, f"the time limit of {limit:g} s was reached")

@@ -126,21 +126,26 @@ class Session:
             self._spool.close()
 
     async def _guarded(self, part: Part) -> None:
-        """Keep one part's fault from ending the session: it is logged, and the part starts anew."""
+        """Keep one part's fault from ending the session: the part starts anew, later each time."""
         faults = 0
         while True:
             began = self._gear.clock.monotonic()
-            try:
-                await part()
-            except Exception as exc:
-                if _is_stale(exc):
-                    raise
-                lasted = self._gear.clock.monotonic() - began
-                faults = faults + 1 if lasted < LONGEST_PAUSE_S else 0
-                logger.exception("a part of the session failed and starts again")
-                await self._gear.clock.pause(min(2.0**faults, LONGEST_PAUSE_S))
-            else:
+            if await self._fault_of(part()) is None:
                 return
+            lasted = self._gear.clock.monotonic() - began
+            faults = faults + 1 if lasted < LONGEST_PAUSE_S else 0
+            await self._gear.clock.pause(min(2.0**faults, LONGEST_PAUSE_S))
+
+    async def _fault_of(self, work: Coroutine[Any, Any, None]) -> Exception | None:
+        """Run *work*; what went wrong is logged and returned, unless a newer supervisor took over."""
+        try:
+            await work
+        except Exception as exc:
+            if _is_stale(exc):
+                raise
+            logger.exception("a part of the session failed")
+            return exc
+        return None
 
     async def _until_marked(self) -> None:
         """Wait for the goal to be marked; a stop and the time limit mark it."""
@@ -149,7 +154,8 @@ class Session:
             limit = gear.created.timeout_s
             left = gear.view.created_at + limit - gear.clock.now() if limit else 3600.0
             await gear.book.wait_until(
-                lambda view: view.goal_marked is not None or view.stop_asked, timeout_s=max(0.0, left)
+                lambda view: view.goal_marked is not None or view.stop_asked or view.tmux_lost,
+                timeout_s=max(0.0, left),
             )
             mark = ending(gear.view, now=gear.clock.now())
             if mark is not None:
@@ -174,13 +180,9 @@ class Session:
             spawn.add_done_callback(self._spawns.discard)
 
     async def _spawn(self, worker_id: str) -> None:
-        try:
-            await self._spawner.carry_out(worker_id)
-        except Exception as exc:
-            if _is_stale(exc):
-                raise
-            logger.exception("a spawn failed in an unknown way", extra={"worker_id": worker_id})
-            await self._gear.book.record(f.SpawnFailed(worker_id, f"a fault of ours: {type(exc).__name__}"))
+        fault = await self._fault_of(self._spawner.carry_out(worker_id))
+        if fault is not None:
+            await self._gear.book.record(f.SpawnFailed(worker_id, f"a fault of ours: {type(fault).__name__}"))
 
     async def _steer(self) -> None:
         if not self._gear.created.manual:
@@ -201,6 +203,8 @@ class Session:
         while gear.view.goal_marked is None:
             seq = gear.view.last_seq
             lead = gear.view.lead
+            if gear.view.tmux_lost:
+                return
             if lead is None or (lead.state in {WorkerState.DEAD, WorkerState.FAILED} and lives < LEAD_LIVES):
                 # The first start waits for nothing; a program that falls at once gets more time each time.
                 await gear.clock.pause(LEAD_PAUSE_S * lives)

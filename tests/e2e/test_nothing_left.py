@@ -95,7 +95,7 @@ def test_without_a_tmux_server_the_session_ends_and_the_work_is_kept(
     (pid,) = TmuxServer(product.paths.tmux_socket).run("display-message", "-p", "#{pid}")
     os.kill(int(pid), signal.SIGKILL)
     code, said = end()
-    assert code == Outcome.FAILED.exit_code, said
+    assert code == Outcome.PAUSED.exit_code, said
     assert git(repo, "show", f"{view.team[0].branch}:made/00.txt") == "0"
     product.assert_nothing_left()
     assert_no_worktree(product, repo)
