@@ -9,6 +9,7 @@ from agentorchestr.model.verdict import Verdict
 from agentorchestr.model.view import SessionView, WorkerView
 from agentorchestr.process import offload
 from agentorchestr.supervisor import told
+from agentorchestr.supervisor.cuts import some, start_of
 from agentorchestr.supervisor.desk import Reply
 from agentorchestr.supervisor.integration import verdict_on
 from agentorchestr.supervisor.lead_verbs import SteeringVerbs
@@ -92,7 +93,7 @@ class LeadDesk(SteeringVerbs):
             raise ToolRefused(f"{worker.worker_id} has no branch yet", hint="Wait for it with wait_for_any.")
         computed = compute_merge(repository, ours=ours, theirs=theirs)
         if computed.conflicts:
-            files = ", ".join(conflict.path for conflict in computed.conflicts[:10])
+            files = ", ".join(some([conflict.path for conflict in computed.conflicts], 10))
             raise ToolRefused(f"it conflicts in {files}", hint="merge_worker gives the hunks to its worker.")
         return commit_tree(repository, tree=computed.tree, parents=(ours, theirs), message="preview")
 
@@ -169,7 +170,7 @@ def _review_order(view: SessionView, reviewer: WorkerView, author: WorkerView, f
     return told.message(
         reviewer.worker_id,
         f"Review the work of {author.worker_id} with a view to {focus}: "
-        f"`git diff {base}...{author.branch}` in your worktree. Its task was (data): {author.task[:500]}\n"
+        f"`git diff {base}...{author.branch}` in your worktree. Its task was (data): {start_of(author.task, 500)}\n"
         "Change no file for it. Then report done; the summary is your verdict: approve or change, and each "
         "finding as file:line and one sentence.",
         sender=LEAD,

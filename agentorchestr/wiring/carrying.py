@@ -4,6 +4,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from agentorchestr.errors import MissingDependency
 from agentorchestr.journal.mailbox import FILE_NAME, MailStore
@@ -43,14 +44,18 @@ async def open_carrier(
     except MissingDependency as exc:
         return NoBus(f"{exc}: agents write to one another within this session only. {exc.hint}")
     store = MailStore(paths.session(session_id) / FILE_NAME)
-    return Carrier(_dial_private(paths, handle), store, names_bound=True, share=share)
+    return Carrier(_dial_private(paths, session_id, handle), store, names_bound=True, share=share)
 
 
-def _dial_private(paths: Paths, handle: BrokerHandle) -> Dial:
+def _dial_private(paths: Paths, session_id: str, handle: BrokerHandle) -> Dial:
     @asynccontextmanager
     async def dial(address: Address, will: Will) -> AsyncIterator[Transport]:
         login = await offload(add_login, paths, address)
-        line = MqttConnection(handle.endpoint_unix, client_id=str(address), login=login, will=will)
+        # A broker that was killed is started again by whoever misses it first.
+        revive = partial(ensure_broker, paths, holder=session_id)
+        line = MqttConnection(
+            handle.endpoint_unix, client_id=str(address), login=login, will=will, revive=revive
+        )
         async with line:
             yield line
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from agentorchestr.clock import until
+from agentorchestr.mqtt.broker import stop_broker
 from agentorchestr.paths import Paths
 from agentorchestr.process import end_marked, marked
 from agentorchestr.tmux.server import TmuxServer
@@ -82,6 +83,7 @@ def product(private_home: dict[str, str]) -> Iterator[Product]:
     env["GIT_AUTHOR_EMAIL"] = env["GIT_COMMITTER_EMAIL"] = "a@example.invalid"
     made = Product(env, Paths.from_env(env))
     yield made
+    stop_broker(made.paths)
     if made.paths.run.is_dir():
         server = TmuxServer(made.paths.tmux_socket)
         for session_id in made.sessions():

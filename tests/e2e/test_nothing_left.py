@@ -143,11 +143,11 @@ def test_a_signal_stops_a_manual_child_and_keeps_its_work(
 def test_a_lead_that_always_dies_ends_the_session_with_its_last_words(
     product: Product, repo: Path, scenario: Scenario
 ) -> None:
-    path = scenario('[[lead]]\nmatch = "."\nturns = [[{ do = "say", text = "no model" }, { do = "die" }]]\n')
+    path = scenario("this is no scenario")
     done = product.run(*GOAL, cwd=repo, AGENTORCHESTR_PRACTICE_SCENARIO=path)
     assert done.returncode == Outcome.FAILED.exit_code, done.stdout + done.stderr
     view = only_view(product)
     assert view.workers[LEAD].exit_status == 1
-    assert "dying on purpose" in view.goal_summary
+    assert "is not UTF-8 TOML" in view.goal_summary
     assert "\n" not in view.goal_summary
     product.assert_nothing_left()
