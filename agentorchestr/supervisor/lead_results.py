@@ -170,7 +170,8 @@ def _review_order(view: SessionView, reviewer: WorkerView, author: WorkerView, f
     return told.message(
         reviewer.worker_id,
         f"Review the work of {author.worker_id} with a view to {focus}: "
-        f"`git diff {base}...{author.branch}` in your worktree. Its task was (data): {start_of(author.task, 500)}\n"
+        f"`git diff {base}...{author.branch}` in your worktree. "
+        f"Its task was (data): {start_of(author.task, 500)}\n"
         "Change no file for it. Then report done; the summary is your verdict: approve or change, and each "
         "finding as file:line and one sentence.",
         sender=LEAD,
