@@ -35,6 +35,7 @@ COMMANDS: dict[str, Row] = {
     "workers": Row("workers_command", "List the lead and the workers of a session."),
     "worker": Row("worker_command", "Used by agents: report on a task."),
     "sessions": Row("sessions_command", "List sessions (as --list-sessions)."),
+    "bus": Row("bus_command", "Let agents talk: send, read, list, ask, start …"),
     "doctor": Row("doctor_command", "Say whether a goal would start (as --doctor)."),
 }
 HIDDEN: dict[str, Row] = {"supervise": Row("supervise_command", "Started by us, in a tmux window.")}

@@ -74,6 +74,27 @@ class Inbox:
         """The letters of this id: one, unless two senders chose the same."""
         return self._arrived("owner = ? AND letter_id = ? ORDER BY row", (str(owner), letter_id))
 
+    def in_states(
+        self, owner: Address, states: Collection[LetterState], *, limit: int, kinds: Collection[LetterKind]
+    ) -> list[Arrived]:
+        """Letters of *kinds* that are at one of *states* here, handled or not, oldest first."""
+        state_marks, kind_marks = ", ".join("?" * len(states)), ", ".join("?" * len(kinds))
+        return self._arrived(
+            f"owner = ? AND state IN ({state_marks}) AND kind IN ({kind_marks}) ORDER BY row LIMIT ?",
+            (str(owner), *(RANK[state] for state in states), *(kind.value for kind in kinds), limit),
+        )
+
+    def answers_to(self, owner: Address, letter_id: str) -> list[Arrived]:
+        """What came in answer to a letter of ours, oldest first."""
+        return self._arrived(
+            "owner = ? AND kind = 'answer' AND answers = ? ORDER BY row", (str(owner), letter_id)
+        )
+
+    def last_row(self, owner: Address) -> int:
+        """The row of the newest letter; 0 when there is none."""
+        [(row,)] = self._db.rows("SELECT max(row) FROM inbox WHERE owner = ?", (str(owner),))
+        return int(row or 0)
+
     def recent(self, owner: Address, *, after: int = 0, limit: int) -> list[Arrived]:
         """All letters with a row above *after*, handled or not, oldest first."""
         return self._arrived("owner = ? AND row > ? ORDER BY row LIMIT ?", (str(owner), after, limit))

@@ -1,0 +1,254 @@
+"""``Bus``: one agent on the bus, for any Python program."""
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Self, Unpack
+from uuid import uuid4
+
+from agentorchestr.bus.calls import Calls
+from agentorchestr.bus.home import InstanceLock, drain, open_bell
+from agentorchestr.bus.keeping import keep
+from agentorchestr.bus.letters import Words, make_letter, options_of
+from agentorchestr.bus.line import SESSION_EXPIRY_S, Line, Place, open_line
+from agentorchestr.bus.names import address_of, receivers_of
+from agentorchestr.bus.serving import Handler, Serving, handed
+from agentorchestr.errors import BusError, CarrierGone, UsageError
+from agentorchestr.model.mail import Address, AgentCard, Letter, LetterKind, LetterState, Skill, Standing
+from agentorchestr.mqtt.connection import MqttConnection
+from agentorchestr.mqtt.endpoint import Login
+from agentorchestr.process import offload
+from agentorchestr.swarm.card_wire import will_of
+from agentorchestr.swarm.directory import Directory
+from agentorchestr.swarm.exchange import Exchange
+
+ANSWER_S = 60.0
+WILL_DELAY_S = 5
+AGAIN_S = 1.0
+SETTLES_S = 0.02
+"""What was taken from the broker is on disk after this."""
+Name = str | Address
+
+
+class Bus:
+    """One agent on the bus: ``async with Bus("reviewer") as bus: …``.
+
+    *agent_id* without ``/`` is local; ``session/worker`` and full addresses work. Without *broker* the
+    private broker of this user is used, and started when none runs; *broker* is a URL (``mqtts://host:8883``)
+    whose login is *login*, or stands in *login_file* or the environment.
+
+    Mail is kept in a file of its own, so nothing is lost when this process, or the broker, ends. Entering
+    raises ``InstanceRuns`` when another process runs under this name, ``MissingDependency`` without
+    mosquitto, ``CarrierRefused`` when the broker says no. A named broker may be away: it is waited for
+    meanwhile.
+    """
+
+    def __init__(
+        self,
+        agent_id: Name,
+        *,
+        broker: str = "",
+        login: Login | None = None,
+        login_file: Path | None = None,
+        description: str = "",
+        skills: Sequence[str | Skill] = (),
+        role: str = "",
+        program: str = "",
+        slots: int = 1,
+        env: Mapping[str, str] | None = None,
+        takes_answers: bool = True,
+    ) -> None:
+        self.me = agent_id if isinstance(agent_id, Address) else address_of(agent_id)
+        self.place = Place.of(
+            os.environ if env is None else env, self.me, broker=broker, login=login, login_file=login_file
+        )
+        self._card = AgentCard(
+            self.me,
+            role=role,
+            program=program,
+            description=description,
+            skills=tuple(skill if isinstance(skill, Skill) else Skill(skill) for skill in skills),
+            free_slots=slots,
+            host=socket.gethostname(),
+            instance=uuid4().hex,
+        )
+        self._takes_answers = takes_answers
+        self._calls = Calls()
+        self._exchange: Exchange | None = None
+
+    @property
+    def exchange(self) -> Exchange:
+        """What carries it all, for those who build on it. Raises ``UsageError`` outside ``async with``."""
+        if self._exchange is None:
+            raise UsageError("the bus is used inside of: async with Bus(…) as bus")
+        return self._exchange
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            stack.enter_context(InstanceLock(self.place.home))
+            store = await offload(self.place.home.open_store)
+            stack.callback(store.close)
+            line = await self._enter_line(stack)
+            transport = await stack.enter_async_context(self._connection(line))
+            exchange = Exchange(transport, store, self.me, card=self._card, names_bound=line.names_bound)
+            exchange.follow(self._calls.moved)
+            if self._takes_answers:
+                exchange.serve([LetterKind.ANSWER], self._calls.take)
+            self._directory = Directory(exchange)
+            await stack.enter_async_context(exchange)
+            self._exchange = exchange
+            stack.callback(self._leave)
+            self._listen_to_bell(stack, exchange)
+            await self._keep(stack, transport)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        # What went wrong inside the block stays as it is: a task group would wrap it in a group.
+        await self._stack.__aexit__(None, None, None)
+
+    async def _enter_line(self, stack: AsyncExitStack) -> Line:
+        opened = open_line(self.place)
+        line = await offload(opened.__enter__)
+
+        async def leave() -> None:
+            await offload(opened.__exit__, None, None, None)
+
+        stack.push_async_callback(leave)
+        return line
+
+    def _connection(self, line: Line) -> MqttConnection:
+        return MqttConnection(
+            line.endpoint,
+            client_id=str(self.me),
+            login=line.login,
+            will=will_of(self._card, at=time.time(), delay_s=WILL_DELAY_S),
+            session_expiry_s=SESSION_EXPIRY_S,
+        )
+
+    def _listen_to_bell(self, stack: AsyncExitStack, exchange: Exchange) -> None:
+        bell = open_bell(self.place.home)
+        stack.callback(bell.close)
+        stack.callback(self.place.home.bell.unlink, missing_ok=True)
+        loop = asyncio.get_running_loop()
+
+        def rung() -> None:
+            drain(bell)
+            exchange.poke()
+
+        loop.add_reader(bell, rung)
+        stack.callback(loop.remove_reader, bell)
+
+    async def _keep(self, stack: AsyncExitStack, transport: MqttConnection) -> None:
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        # With everybody's cards seen, what waits for somebody goes out when they come.
+        works: list[asyncio.Task[object]] = [group.create_task(self._directory.complete())]
+        if self.place.is_private:
+            works.append(group.create_task(keep(self.place, transport)))
+        stack.callback(lambda: [work.cancel() for work in works])
+
+    def _leave(self) -> None:
+        self._exchange = None
+
+    async def send(self, to: Name, body: str, **words: Unpack[Words]) -> Letter:
+        """Send *body* to one agent, or to ``all``; on disk when this returns, and tried until it arrives.
+
+        *words*: ``subject``, ``content_type``, ``priority``, ``reply_to``, ``thread``, ``answers``,
+        ``expires_s``. Raises ``UsageError`` for what cannot travel.
+        """
+        [letter] = await self.send_many([to], body, **words)
+        return letter
+
+    async def send_many(self, to: Sequence[Name], body: str, **words: Unpack[Words]) -> list[Letter]:
+        """Send *body* to each of *to*: one letter each, all on disk or none."""
+        options = options_of(words)
+        names = [str(one) for one in to]
+        letters = [make_letter(self.me, one, body, options) for one in receivers_of(names)]
+        return await self.exchange.send_many(letters)
+
+    async def request(
+        self, to: Name, body: str, *, timeout_s: float = ANSWER_S, **words: Unpack[Words]
+    ) -> Letter:
+        """Ask one agent and give its answer. The question expires with the wait.
+
+        Raises ``NoAnswer`` when none comes in time or the other side failed; see ``calls``.
+        """
+        words.setdefault("expires_s", timeout_s)
+        [receiver] = receivers_of([str(to)])
+        if receiver is None:
+            raise UsageError("a question goes to one agent")
+        letter = make_letter(self.me, receiver, body, options_of(words, kind=LetterKind.ASK))
+        return await self._calls.ask(letter, self.exchange.send, timeout_s=timeout_s)
+
+    async def messages(self) -> AsyncIterator[Letter]:
+        """Letters nobody here handled yet, then new ones as they come, for ever; for one reader.
+
+        A letter counts as read when it comes out, and as handled when the next is asked for: one that was
+        out when the process ended comes again. Answers go to ``request``.
+        """
+        async for letter in self.exchange.inbox():
+            await self.exchange.advance(letter.letter_id, LetterState.READ)
+            yield letter
+
+    async def serve(self, handler: Handler, *, limit: int = 1) -> None:
+        """Hand every letter to *handler*, at most *limit* at a time, for ever; its text is the answer.
+
+        A handler that fails is logged, and the one who asked is told. See ``Serving`` for what happens to
+        a letter whose handler was cut off.
+        """
+        await Serving(self.exchange, handler, limit=limit).run(self.exchange.inbox())
+
+    async def hand_over(self, handler: Handler) -> None:
+        """Hand every letter to *handler*, which only puts it where somebody will read it, for ever.
+
+        A letter stays unread; one whose handler failed or was cut off is tried again after a while or the
+        next start.
+        """
+        async for letter in self.exchange.inbox():
+            while not await handed(handler, letter):
+                await self.exchange.clock.pause(AGAIN_S)
+            await self.exchange.advance(letter.letter_id, LetterState.HANDED)
+
+    async def agents(self, capability: str = "") -> list[AgentCard]:
+        """The agents on the bus, ourselves included, that can do *capability*.
+
+        Raises ``CarrierGone`` while there is no connection.
+        """
+        if not await self._directory.complete():
+            raise CarrierGone("the broker did not list its agents in time", hint="agentorchestr bus doctor")
+        return list(self._directory.agents(capability))
+
+    async def caught_up(self) -> None:
+        """Return once all that waited for us at the broker is in the mail file.
+
+        Raises ``CarrierGone`` while there is no connection.
+        """
+        # What was kept for us comes before what is answered to us now.
+        await self.agents()
+        exchange, row = self.exchange, -1
+        while (last := await exchange.lane.do(lambda: exchange.store.inbox.last_row(self.me))) != row:
+            row = last
+            await exchange.clock.pause(SETTLES_S)
+
+    async def wait_for(
+        self, letter_id: str, state: str | LetterState, *, timeout_s: float = ANSWER_S
+    ) -> Standing:
+        """How far a letter of ours is once it got to *state* or its end, at the latest after *timeout_s*.
+
+        Raises ``BusError`` for a letter that is not ours.
+        """
+        standing = await self.exchange.wait_for(letter_id, LetterState(state), timeout_s=timeout_s)
+        if standing is None:
+            raise BusError(f"no letter of ours has the id {letter_id!r}")
+        return standing
+
+    async def show(self, *, state: str = "", free_slots: int | None = None) -> None:
+        """Tell everybody what we do now, on our card."""
+        card = self.exchange.card
+        slots = card.free_slots if free_slots is None else free_slots
+        await self.exchange.show(replace(card, state=state, free_slots=slots))

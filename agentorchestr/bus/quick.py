@@ -1,0 +1,156 @@
+"""Send from a command that ends at once: on disk first, then through whoever is fastest.
+
+A running instance of the sender is rung and sends what it finds in the mail file. Without one we post
+ourselves, by hand. What cannot go out now stays in the mail file for the next of either.
+"""
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from functools import partial
+
+from agentorchestr.bus.home import InstanceLock
+from agentorchestr.bus.line import SESSION_EXPIRY_S, Line, Place, known_login, open_line
+from agentorchestr.clock import until
+from agentorchestr.errors import BusError
+from agentorchestr.journal.mailbox import MailStore
+from agentorchestr.journal.mailbox_outbox import Mark
+from agentorchestr.model.carrier import Delivered
+from agentorchestr.model.mail import Letter, LetterState, Standing
+from agentorchestr.mqtt.endpoint import Endpoint
+from agentorchestr.mqtt.post import Parcel, post
+from agentorchestr.swarm import topics
+from agentorchestr.swarm.letter_fields import letter_fields
+
+ANSWER_S = 5.0
+SETTLES_S = 0.3
+"""A running instance may take this long to hand a letter to the broker before we go."""
+BUSY_S = 5.0
+RECEIPT_S = 15.0
+NOBODY_S = 1.0
+NOBODY = "nobody there"
+
+
+def send_now(place: Place, letters: Sequence[Letter]) -> list[Standing]:
+    """Store *letters* and see them off; how far each one is then.
+
+    ``STORED`` with a reason means that it waits in the mail file: it goes out with the next command or
+    instance of this agent, or is carried by another agent's. Raises ``UsageError`` and ``JournalError``.
+    """
+    with place.home.open_store() as store:
+        now = time.time()
+        store.outbox.put(letters, next_try_at=now, now=now)
+        _see_off(place, store, letters)
+        return [_standing(store, letter) for letter in letters]
+
+
+def wait_in_store(store: MailStore, letter: Letter, state: LetterState, *, timeout_s: float) -> Standing:
+    """How far a letter is once it got to *state* or its end, at the latest after *timeout_s*."""
+    until(partial(_is_at, store, letter, state), within_s=timeout_s, every_s=0.005)
+    return _standing(store, letter)
+
+
+def _see_off(place: Place, store: MailStore, letters: Sequence[Letter]) -> None:
+    lock = InstanceLock(place.home)
+    mine = [False]
+
+    def rung_or_locked() -> bool:
+        if place.home.ring():
+            return True
+        mine[0] = lock.try_lock()
+        return mine[0]
+
+    # Who holds the lock and cannot be rung is another command that sends, or an instance that starts.
+    if not until(rung_or_locked, within_s=BUSY_S):
+        return
+    if mine[0]:
+        try:
+            _post(place, store, letters)
+        finally:
+            lock.release()
+    else:
+        until(lambda: all(_moved(store, letter) for letter in letters), within_s=SETTLES_S, every_s=0.004)
+
+
+def _post(place: Place, store: MailStore, letters: Sequence[Letter]) -> None:
+    try:
+        said = _post_on_known_line(place, letters)
+        if said is None:
+            with open_line(place) as line:
+                said = _post_on(line, letters)
+    except BusError as exc:
+        _mark(place, store, [_waiting(letter, str(exc)) for letter in letters])
+        return
+    _mark(place, store, [_mark_of(letter, answer) for letter, answer in zip(letters, said, strict=True)])
+
+
+def _post_on_known_line(place: Place, letters: Sequence[Letter]) -> list[Delivered] | None:
+    """Try without asking who runs; None when nobody answers there, or we were never let in."""
+    login = known_login(place)
+    if login is None:
+        return None
+    endpoint = Endpoint(unix=place.paths.run / "mqtt.sock") if place.is_private else place.foreign_endpoint()
+    try:
+        return _post_on(Line(endpoint, login, names_bound=place.is_private), letters)
+    except BusError:
+        if place.is_private:
+            return None  # it was ended, or its logins were made anew
+        raise
+
+
+def _post_on(line: Line, letters: Sequence[Letter]) -> list[Delivered]:
+    if line.endpoint.tls is not None or line.login is None:
+        from agentorchestr.bus.slow import publish_on
+
+        return publish_on(line, letters)
+    parcels = [parcel_of(letter) for letter in letters]
+    return post(line.endpoint, line.login, parcels, session_expiry_s=SESSION_EXPIRY_S, timeout_s=ANSWER_S)
+
+
+def parcel_of(letter: Letter) -> Parcel:
+    """*letter* as it is published."""
+    topic = (
+        topics.directed(letter.receiver, letter.sender)
+        if letter.receiver
+        else topics.broadcast(letter.sender)
+    )
+    left_s = max(math.ceil(letter.expires_at - time.time()), 1) if letter.expires_at else None
+    payload = json.dumps(letter_fields(letter), ensure_ascii=False, separators=(",", ":"))
+    return Parcel(topic, payload.encode(), left_s)
+
+
+def _mark(place: Place, store: MailStore, marks: Sequence[Mark]) -> None:
+    store.outbox.mark(place.me, marks, now=time.time())
+
+
+def _mark_of(letter: Letter, said: Delivered) -> Mark:
+    now = time.time()
+    if said is Delivered.REFUSED:
+        return Mark(letter.letter_id, LetterState.REFUSED, "refused by the carrier", 1, None)
+    if letter.receiver is None:
+        why = "" if said is Delivered.ACCEPTED else NOBODY
+        return Mark(letter.letter_id, LetterState.SENT, why, 1, None)
+    if said is Delivered.NOBODY_THERE:
+        return Mark(letter.letter_id, LetterState.STORED, NOBODY, 1, now + NOBODY_S)
+    return Mark(letter.letter_id, LetterState.SENT, "", 1, now + RECEIPT_S)
+
+
+def _waiting(letter: Letter, why: str) -> Mark:
+    return Mark(letter.letter_id, LetterState.STORED, why, 0, time.time())
+
+
+def _standing(store: MailStore, letter: Letter) -> Standing:
+    found = store.outbox.find(letter.sender, letter.letter_id)
+    return found if found is not None else Standing(letter, LetterState.STORED)
+
+
+def _moved(store: MailStore, letter: Letter) -> bool:
+    standing = _standing(store, letter)
+    return standing.state is not LetterState.STORED or bool(standing.why)
+
+
+def _is_at(store: MailStore, letter: Letter, state: LetterState) -> bool:
+    order = list(LetterState)
+    now = _standing(store, letter).state
+    return now.final or order.index(now) >= order.index(state)

@@ -1,0 +1,100 @@
+"""Letters, standings and cards as JSON and as lines: our own stable shapes."""
+
+import time
+from collections.abc import Sequence
+
+from agentorchestr.bus.names import short_name
+from agentorchestr.cli.render import Screen
+from agentorchestr.cli.shapes import Shape
+from agentorchestr.cli.text import clean_lines
+from agentorchestr.model.mail import AgentCard, Letter, LetterKind, LetterState, Standing
+
+
+def letter_shape(letter: Letter) -> Shape:
+    """Give one letter."""
+    return {
+        "id": letter.letter_id,
+        "from": short_name(letter.sender),
+        "to": short_name(letter.receiver) if letter.receiver else "all",
+        "kind": letter.kind.value,
+        "subject": letter.subject,
+        "body": letter.body,
+        "content_type": letter.content_type,
+        "priority": letter.priority,
+        "reply_to": short_name(letter.reply_to) if letter.reply_to else None,
+        "thread": letter.thread or None,
+        "answers": letter.answers or None,
+        "created_at": letter.created_at,
+        "expires_at": letter.expires_at or None,
+        "verified": letter.verified,
+    }
+
+
+def standing_shape(standing: Standing) -> Shape:
+    """Give how far one letter of ours got."""
+    letter = standing.letter
+    return {
+        "id": letter.letter_id,
+        "to": short_name(letter.receiver) if letter.receiver else "all",
+        "state": standing.state.value,
+        "why": standing.why or None,
+        "tries": standing.tries,
+    }
+
+
+def card_shape(card: AgentCard) -> Shape:
+    """Give one agent."""
+    return {
+        "agent": short_name(card.address),
+        "address": str(card.address),
+        "online": card.online,
+        "role": card.role or None,
+        "program": card.program or None,
+        "state": card.state or None,
+        "free_slots": card.free_slots,
+        "description": card.description,
+        "capabilities": [{"name": skill.name, "description": skill.description} for skill in card.skills],
+        "host": card.host or None,
+        "seen_at": card.seen_at,
+    }
+
+
+def show_letter(screen: Screen, letter: Letter) -> None:
+    """Show a letter as a heading and its body, indented, so that no body passes for a heading."""
+    told = time.strftime("%Y-%m-%d %H:%M", time.localtime(letter.created_at))
+    to_all = " to all" if letter.receiver is None else ""
+    priority = "" if letter.priority == "normal" else f" [{letter.priority}]"
+    unverified = "" if letter.verified else " (sender not verified)"
+    kind = "" if letter.kind is LetterKind.NOTE else f" {letter.kind.value}"
+    screen.line(f"{told} {short_name(letter.sender)}{to_all}{kind}{priority}{unverified}  {letter.letter_id}")
+    if letter.subject:
+        screen.line(f"subject: {letter.subject}", indent=2)
+    for line in clean_lines(letter.body):
+        screen.line(line, indent=4)
+
+
+def show_letters(screen: Screen, letters: Sequence[Letter], *, empty: str) -> None:
+    """Show letters, or say that there are none."""
+    if screen.as_json:
+        screen.envelope("letters", {"letters": [letter_shape(letter) for letter in letters]})
+        return
+    for letter in letters:
+        show_letter(screen, letter)
+    if not letters:
+        screen.line(empty)
+
+
+def standing_line(standing: Standing) -> str:
+    """Say how far a letter got, as a person would."""
+    letter = standing.letter
+    name = short_name(letter.receiver) if letter.receiver else "all"
+    if standing.state is LetterState.STORED:
+        why = f": {standing.why}" if standing.why else ""
+        return f"kept for {name}{why}; it goes out by itself  {letter.letter_id}"
+    said = {
+        LetterState.SENT: "sent to",
+        LetterState.REFUSED: "refused for",
+        LetterState.EXPIRED: "expired for",
+    }
+    why = f" ({standing.why})" if standing.why else ""
+    return f"{said.get(standing.state, f'{standing.state.value} by')} {name}{why}  {letter.letter_id}"
