@@ -121,12 +121,13 @@ class Outbox:
         )
         return None if moment is None else float(moment)
 
-    def hurry(self, sender: Address, receiver: Address, *, now: float) -> int:
-        """Make what waits for *receiver* due now: it has come back."""
+    def hurry(self, sender: Address, receiver: Address, *, now: float, soon: float) -> int:
+        """*receiver* is back: make due now what was never taken, and *soon* what only lacks a receipt."""
         with self._db.together():
             return self._db.change(
-                "UPDATE outbox SET next_try_at = ? WHERE sender = ? AND receiver = ? AND next_try_at > ?",
-                (now, str(sender), str(receiver), now),
+                "UPDATE outbox SET next_try_at = min(next_try_at, iif(state = 0, ?, ?))"
+                " WHERE sender = ? AND receiver = ? AND next_try_at > ?",
+                (now, soon, str(sender), str(receiver), now),
             )
 
     def find(self, sender: Address, letter_id: str) -> Standing | None:

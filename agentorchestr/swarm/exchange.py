@@ -100,6 +100,7 @@ class Exchange:
             stack.push_async_callback(self._last_words)
             working = await stack.enter_async_context(asyncio.TaskGroup())
             await self.transport.subscribe(self._router.filters)
+            await self._presence.enter()
             self._started = True
             works = [
                 working.create_task(work)
@@ -128,8 +129,8 @@ class Exchange:
         return self._presence.card
 
     async def show(self, card: AgentCard) -> None:
-        """Publish *card* as ours from now on."""
-        await self._presence.show(card)
+        """Publish *card* as ours from now on; several changes at once go out as one."""
+        self._presence.show(card)
 
     async def send(self, letter: Letter, *also: Callable[[], object]) -> Letter:
         """Store *letter*, with whatever store calls belong to it, and send it until its receiver has it.
@@ -191,9 +192,9 @@ class Exchange:
         """Who has a broadcast of ours, by their own receipts."""
         return await self.lane.do(partial(self.store.outbox.reached, self.me, letter_id))
 
-    async def hurry(self, receiver: Address) -> None:
-        """Send at once what waits for *receiver*: it was seen."""
-        await self._outgoing.hurry(receiver)
+    def hurry(self, receiver: Address) -> None:
+        """Send what waits for *receiver*: it has come back."""
+        self._outgoing.hurry(receiver)
 
     def poke(self) -> None:
         """Look at the store now: another process put letters into it."""

@@ -1,4 +1,4 @@
-"""The fields of a letter as it travels; apart from ``wire``, so that a command can send without its checks' cost."""
+"""The fields of a letter as it travels; apart from ``wire``, so that a command can send without pydantic."""
 
 from agentorchestr.model.mail import Letter
 

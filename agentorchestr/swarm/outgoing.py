@@ -26,6 +26,10 @@ WINDOW = 256
 """Letters handed to the carrier and not answered yet, at most."""
 PAGE = 256
 DRAIN_LOOK_S = 0.005
+HURRY_S = 3.0
+"""What a receiver's kept session holds comes to it by itself; its receipts take this long at most."""
+LOOK_S = 15.0
+"""Another process may store letters of this sender; they wait no longer than this."""
 REFUSED_TRIES = 5
 """A carrier that is full says the same as one that forbids, so a refusal is tried again a little."""
 
@@ -73,6 +77,7 @@ class Outgoing:
         self._flying: set[str] = set()
         self._behind = True
         self._stored_behind = 0
+        self._hurried: set[Address] = set()
         self._wake = asyncio.Event()
         self._alarm = 0.0
         self._group: asyncio.TaskGroup | None = None
@@ -101,10 +106,10 @@ class Outgoing:
         """Look for letters that were stored by others."""
         self._wake.set()
 
-    async def hurry(self, receiver: Address) -> None:
-        """Send at once what waits for *receiver*."""
-        if await self._lane.do(partial(self._outbox.hurry, self._me, receiver, now=self._clock.now())):
-            self._wake.set()
+    def hurry(self, receiver: Address) -> None:
+        """Send at once what found nobody there, and soon what *receiver* sent no receipt for."""
+        self._hurried.add(receiver)
+        self._wake.set()
 
     async def drain(self) -> None:
         """Wait until nothing is left that could go out now."""
@@ -133,6 +138,11 @@ class Outgoing:
         self._wake.clear()
         await self._moves.flush()
         now = self._clock.now()
+        # After the flush: a mark written later would undo it.
+        hurried, self._hurried = self._hurried, set()
+        for receiver in hurried:
+            soon = now + HURRY_S
+            self._lane.later(partial(self._outbox.hurry, self._me, receiver, now=now, soon=soon))
         stored_behind = self._stored_behind
         page = await self._lane.do(partial(self._outbox.due, self._me, now=now, limit=PAGE))
         self._behind = len(page) == PAGE or self._stored_behind > stored_behind
@@ -148,7 +158,7 @@ class Outgoing:
         moment = await self._lane.do(partial(self._outbox.next_due, self._me))
         self._alarm = math.inf if moment is None else moment
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(None if moment is None else max(moment - now, 0.01)):
+            async with asyncio.timeout(min(max(self._alarm - now, 0.01), LOOK_S)):
                 await self._wake.wait()
         self._alarm = 0.0
 

@@ -1,6 +1,7 @@
 """An agent's own card on the carrier: online while it is here, offline when it left."""
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import replace
 
@@ -10,6 +11,9 @@ from agentorchestr.model.carrier import Incoming, Transport
 from agentorchestr.model.mail import AgentCard
 from agentorchestr.swarm import topics
 from agentorchestr.swarm.card_wire import Source, decode_card, encode_card, status_properties
+
+GATHER_S = 0.1
+"""Changes of a card within this time go out as one."""
 
 logger = logging.getLogger(__name__)
 
@@ -29,10 +33,17 @@ class Presence:
         """The card as it was last shown."""
         return self._card
 
-    async def show(self, card: AgentCard) -> None:
+    def show(self, card: AgentCard) -> None:
         """Publish *card* from now on. Without a connection it goes out with the next one."""
         self._card = card
-        await self._publish(online=True)
+        self._wake.set()
+
+    async def enter(self) -> None:
+        """Say that we are here; without a connection, as soon as there is one."""
+        if self._transport.connected:
+            await self._publish(online=True)
+        else:
+            self._wake.set()
 
     async def leave(self) -> None:
         """Say that we are gone."""
@@ -52,14 +63,13 @@ class Presence:
     async def run(self) -> None:
         """Publish now and then, for ever."""
         while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._every_s):
+                    await self._wake.wait()
             self._wake.clear()
             if await self._transport.wait_connected(timeout_s=self._every_s):
                 await self._publish(online=True)
-            try:
-                async with asyncio.timeout(self._every_s):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
+                await self._clock.pause(GATHER_S)
 
     async def _publish(self, *, online: bool) -> None:
         card = replace(self._card, online=online)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agentorchestr.clock import SYSTEM_CLOCK, Clock
 from agentorchestr.journal.mailbox import MailStore
 from agentorchestr.model.carrier import Will
 from agentorchestr.model.mail import Address, AgentCard, Letter, Skill
@@ -19,6 +20,18 @@ from tests.swarm.test_inprocess import ProcessWorld
 from tests.swarm.transport_contract import ANN, World
 
 QUICK = Timing(receipt_s=0.5, receipt_most_s=2.0, nobody_s=0.1, nobody_most_s=0.4, grace_s=0.2, card_s=60.0)
+
+
+PATIENT = Timing(receipt_s=300, nobody_s=300, nobody_most_s=300)
+
+
+class Slow(Clock):
+    """The system's clock, as far ahead as a test says."""
+
+    ahead_s = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.ahead_s
 
 
 class Post:
@@ -42,12 +55,15 @@ class Post:
         timing: Timing = QUICK,
         prepare: Callable[[Exchange], None] = lambda _: None,
         will: bool = False,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> AsyncIterator[Exchange]:
         card = AgentCard(me, skills=tuple(map(Skill, skills)), free_slots=slots, instance=instance)
         last: Will | None = will_of(card, at=0.0, delay_s=0) if will else None
         with self.store(me) as store:
             async with self.world.transport(me, will=last) as transport:
-                exchange = Exchange(transport, store, me, card=card, timing=timing, names_bound=True)
+                exchange = Exchange(
+                    transport, store, me, card=card, timing=timing, clock=clock, names_bound=True
+                )
                 assert await transport.wait_connected(timeout_s=10)
                 prepare(exchange)
                 async with exchange:
