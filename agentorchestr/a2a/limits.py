@@ -18,6 +18,8 @@ class ResponderLimits:
     """How long a plain SendMessage waits for the end before it is answered with the task as it is."""
     keep_s: float = 7 * 24 * 3600.0
     """How long an ended task is remembered."""
+    keep_tasks: int = 10_000
+    """How many ended tasks are remembered."""
 
 
 PROFILE_LIMITS = ResponderLimits()

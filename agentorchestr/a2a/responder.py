@@ -6,7 +6,6 @@ which of them are the same and who hears of what is decided here.
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -23,8 +22,8 @@ from agentorchestr.a2a.limits import PROFILE_LIMITS, ResponderLimits
 from agentorchestr.a2a.methods import TaskMethods, not_offered, with_history
 from agentorchestr.a2a.replies import Outlet, ReplyPath, Stream
 from agentorchestr.a2a.runs import Run, Runs
-from agentorchestr.a2a.store import UUID4, MemoryTaskStore, TaskRecord, TaskStore
-from agentorchestr.a2a.tasks import Json, SendParams, StatusUpdate, Task
+from agentorchestr.a2a.store import UUID4, MemoryTaskStore, TaskRecord, TaskStore, forget_old
+from agentorchestr.a2a.tasks import Json, Message, SendParams, StatusUpdate, Task
 from agentorchestr.a2a.tokens import Gate
 from agentorchestr.a2a.topics import PROFILE_TOPICS, Topics
 from agentorchestr.a2a.turns import Turns
@@ -35,7 +34,8 @@ from agentorchestr.model.mail import Address
 
 logger = logging.getLogger(__name__)
 
-_ANSWERED_KEPT = 4096
+_PRUNE_EVERY = 100
+"""Tasks between two looks for old ones."""
 
 
 class Responder:
@@ -75,8 +75,8 @@ class Responder:
         self._gate = gate
         self._resume = resume
         self._events = events
+        self._new_tasks = 0
         self._outlet = Outlet(transport, me.agent, clock=clock, heartbeat_s=limits.heartbeat_s)
-        self._answered: OrderedDict[tuple[str, bytes], None] = OrderedDict()
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -106,7 +106,7 @@ class Responder:
             )
             self._methods = TaskMethods(self._store, self._runs)
             self._turns = Turns(self._runs, clock=self._clock, max_open=self._limits.max_open)
-            self._forget_old()
+            self._prune()
             self._runs.take_over(resume=self._resume)
             ready.set()
             async for incoming in self._transport.messages():
@@ -124,8 +124,6 @@ class Responder:
             None,
             asked_mode=properties.user_value(names.ARTIFACT_MODE),
         )
-        if self._seen(path):
-            return
         try:
             request = self._read(incoming)
             path = replace(path, rpc_id=request.id)
@@ -135,17 +133,6 @@ class Responder:
             self._refuse(replace(path, rpc_id=exc.rpc_id), exc)
         except A2AError as exc:
             self._refuse(path, exc)
-
-    def _seen(self, path: ReplyPath) -> bool:
-        """Whether this very request was taken: QoS 1 may bring a message twice."""
-        if not path.topic or not path.correlation:
-            return False
-        key = (path.topic, path.correlation)
-        known = key in self._answered
-        self._answered[key] = None
-        if len(self._answered) > _ANSWERED_KEPT:
-            self._answered.popitem(last=False)
-        return known
 
     def _read(self, incoming: Incoming) -> RpcRequest:
         request = read_request(incoming.payload)
@@ -196,7 +183,9 @@ class Responder:
         if modes and self._output_modes and not modes & self._output_modes:
             raise A2AError(Fault.CONTENT_TYPE_NOT_SUPPORTED, "none of the accepted output modes is offered")
         known = self._methods.record(message.task_id)
-        run = self._turns.next(known, message) if known else self._turns.first(message, self._asker(path))
+        run = self._turns.next(known, message) if known else self._begun(message, path)
+        if run is not None and run.hears(path):
+            return  # QoS 1 brought the request twice
         record = run.record if run else self._methods.known({"id": message.task_id})
         snapshot = with_history(record.task, wanted.history_length)
         if run is None or wanted.return_immediately:
@@ -205,6 +194,16 @@ class Responder:
             self._stream(path, run, snapshot)
         else:
             self._group.create_task(self._held(path, run, wanted.history_length))
+
+    def _begun(self, message: Message, path: ReplyPath) -> Run:
+        self._new_tasks += 1
+        if self._new_tasks % _PRUNE_EVERY == 0:
+            self._prune()
+        return self._turns.first(message, self._asker(path))
+
+    def _prune(self) -> None:
+        limits = self._limits
+        forget_old(self._store, before=self._clock.now() - limits.keep_s, at_most=limits.keep_tasks)
 
     def _subscribe(self, request: RpcRequest, path: ReplyPath) -> None:
         record = self._methods.known(request.params)
@@ -262,9 +261,3 @@ class Responder:
     def _announce(self, update: StatusUpdate) -> None:
         if self._events:
             self._group.create_task(self._outlet.announce(self._topics.event(self._me), update))
-
-    def _forget_old(self) -> None:
-        oldest = self._clock.now() - self._limits.keep_s
-        for record in list(self._store.all()):
-            if record.task.state.terminal and record.updated_at < oldest:
-                self._store.forget(record.task.id)

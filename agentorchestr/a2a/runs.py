@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from agentorchestr.a2a.handler import AgentHandler, Left, Moved, Step
-from agentorchestr.a2a.replies import Stream, new_id, stamp
+from agentorchestr.a2a.replies import ReplyPath, Stream, new_id, stamp
 from agentorchestr.a2a.states import TaskState
 from agentorchestr.a2a.store import TaskRecord, TaskStore
 from agentorchestr.a2a.tasks import (
@@ -42,11 +42,20 @@ class Run:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     work: "asyncio.Task[None] | None" = None
     cancelled: bool = False
+    paths: set[tuple[str, bytes]] = field(default_factory=set)
+    """Who is answered, by topic and correlation."""
 
     @property
     def task(self) -> Task:
         """The task as it is now."""
         return self.record.task
+
+    def hears(self, path: ReplyPath) -> bool:
+        """Whether somebody is answered on *path* already; from now on somebody is."""
+        key = (path.topic, path.correlation)
+        known = key in self.paths
+        self.paths.add(key)
+        return known
 
     async def wait_ended(self) -> bool:
         """Wait until the task is over or asks for something."""

@@ -41,6 +41,15 @@ class TaskStore(Protocol):
     def forget(self, task_id: str) -> None: ...
 
 
+def forget_old(store: TaskStore, *, before: float, at_most: int) -> None:
+    """Forget the ended tasks that last changed *before*, and the oldest ones above *at_most*."""
+    ended = [record for record in store.all() if record.task.state.terminal]
+    ended.sort(key=lambda record: record.updated_at, reverse=True)
+    for place, record in enumerate(ended):
+        if place >= at_most or record.updated_at < before:
+            store.forget(record.task.id)
+
+
 class MemoryTaskStore:
     """Tasks of this process; gone with it."""
 

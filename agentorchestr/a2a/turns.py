@@ -10,6 +10,9 @@ from agentorchestr.a2a.store import TaskRecord
 from agentorchestr.a2a.tasks import Message, TaskStatus
 from agentorchestr.clock import Clock
 
+ASKER = "a2a-ao-asker"
+"""In a task's metadata: whose reply topic its request named. That agent, and no other, reads the answers."""
+
 
 class Turns:
     """Turns messages into runs."""
@@ -26,7 +29,11 @@ class Turns:
         now = self._clock.now()
         context_id = message.context_id or new_id()
         said = replace(message, context_id=context_id)
-        task = replace(submitted(message.task_id, context_id, at=now), history=(said,))
+        task = replace(
+            submitted(message.task_id, context_id, at=now),
+            history=(said,),
+            metadata={ASKER: asker} if asker else None,
+        )
         return self._runs.begin(
             TaskRecord(task, (message.message_id,), asker, created_at=now, updated_at=now)
         )

@@ -15,8 +15,6 @@ from tests.a2a.fake_clock import FakeClock
 from tests.a2a.raw import BEN, TASK, read, request, send, states
 
 pytestmark = pytest.mark.anyio
-OTHER = "0d0d0d0d-3c1b-4d7e-8a55-0d1e2f3a4b5c"
-UUID1 = "6fa459ea-ee8a-11ec-8ea0-0242ac120002"
 
 
 async def test_G16_a_silent_task_shows_that_it_lives_every_10_s(

@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 
 from agentorchestr.a2a.handler import artifact, asks, completed, failed, rejected, working
-from agentorchestr.a2a.store import FolderTaskStore
+from agentorchestr.a2a.limits import ResponderLimits
+from agentorchestr.a2a.store import FolderTaskStore, MemoryTaskStore
 from tests.a2a.agents import Puppet
 from tests.a2a.answering import answering, told
 from tests.a2a.bus import Bus
 from tests.a2a.fake_clock import FakeClock
-from tests.a2a.raw import BEN, CONTEXT, TASK, message, read, request, send, states
+from tests.a2a.raw import ANN, BEN, CONTEXT, TASK, message, read, request, send, states
 
 pytestmark = pytest.mark.anyio
 OTHER = "0d0d0d0d-3c1b-4d7e-8a55-0d1e2f3a4b5c"
-UUID1 = "6fa459ea-ee8a-11ec-8ea0-0242ac120002"
 
 
 async def test_R4_R5_R9_R14_R15_every_item_names_task_and_context(
@@ -192,6 +192,42 @@ async def test_G5_return_immediately_is_one_answer(bus: Bus, clock: FakeClock, p
         assert states(await told(ann, clock)) == ["SUBMITTED"]
         puppet.do(completed())
         assert not await told(ann, clock)
+
+
+async def test_a_correlation_may_be_used_again_after_the_end(
+    bus: Bus, clock: FakeClock, puppet: Puppet
+) -> None:
+    async with answering(bus, clock, puppet) as ann:
+        puppet.do(completed())
+        for _ in range(2):
+            await ann.ask(BEN, send(), correlation=b"same")
+            assert states(await told(ann, clock))[-1] == "COMPLETED"
+    assert len(puppet.started) == 1
+
+
+async def test_the_handler_knows_who_is_answered(bus: Bus, clock: FakeClock, puppet: Puppet) -> None:
+    async with answering(bus, clock, puppet) as ann:
+        await ann.ask(BEN, send(), correlation=b"one")
+        await told(ann, clock)
+        ann.reply_topic = "somewhere/else"
+        await ann.ask(BEN, send(task_id=OTHER), correlation=b"two")
+        await told(ann, clock)
+    assert [task.metadata for task in puppet.started] == [{"a2a-ao-asker": str(ANN)}, None]
+
+
+async def test_only_the_newest_ended_tasks_are_kept(bus: Bus, clock: FakeClock) -> None:
+    store = MemoryTaskStore()
+    limits = ResponderLimits(keep_tasks=3)
+    async with answering(bus, clock, Puppet(), store=store, limits=limits) as ann:
+        for number in range(100):
+            params = {"message": message(task_id=f"{TASK[:-3]}{number:03}", message_id=f"m{number}")}
+            await ann.ask(BEN, request("SendMessage", params), correlation=b"%d" % number)
+            await clock.settle()
+            await ann.ask(
+                BEN, request("CancelTask", {"id": f"{TASK[:-3]}{number:03}"}), correlation=b"c%d" % number
+            )
+            await clock.advance(1)
+    assert sorted(record.task.id[-2:] for record in store.all()) == ["96", "97", "98", "99"]
 
 
 async def test_old_tasks_are_forgotten(bus: Bus, clock: FakeClock, tmp_path: Path) -> None:
