@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 from agentorchestr.agents.signals import read_hook
 from agentorchestr.agents.tokens import count_tokens
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 TICK_S = 1.5
 """A dead pane is known within two seconds even when tmux's own hook does not come."""
+STATUS_LOOKS = 5
+STATUS_PAUSE_S = 0.05
 ODD_INPUT = (ValueError, TypeError, LookupError, OSError, RecursionError)
 """What text from outside may come to. One agent's file must never keep us from all others."""
 
@@ -123,7 +126,7 @@ class Watcher:
         # Asked for first: an agent that starts while tmux lists its panes is in no list yet.
         workers = self._in_panes()
         try:
-            rows = await offload(panes.list_panes, self._gear.tmux, self._gear.tmux_session)
+            rows = await self._list_panes(workers)
         except TmuxGone as exc:
             await self._tmux_is_gone(str(exc))
             return
@@ -140,6 +143,16 @@ class Watcher:
             row = by_id.get(worker.pane_id)
             if row is None or row.dead:
                 await self._pane_died(worker, row)
+
+    async def _list_panes(self, workers: Sequence[WorkerView]) -> tuple[PaneRow, ...]:
+        """All panes; tmux sees a closed terminal a moment before it learns how the program ended."""
+        ours = {worker.pane_id for worker in workers}
+        for _ in range(STATUS_LOOKS):
+            rows = await offload(panes.list_panes, self._gear.tmux, self._gear.tmux_session)
+            if not any(row.dead and row.dead_status is None and row.pane_id in ours for row in rows):
+                break
+            await self._gear.clock.pause(STATUS_PAUSE_S)
+        return rows
 
     def _in_panes(self) -> list[WorkerView]:
         return [worker for worker in self._gear.view.workers.values() if worker.alive and worker.pane_id]

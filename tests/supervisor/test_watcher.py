@@ -127,7 +127,17 @@ async def test_a_flag_is_used_up_when_its_report_is_stored(stage: Stage) -> None
     assert (await stage.look("w1")).report is None
 
 
-# -- tmux itself
+# -- panes and tmux itself
+
+
+async def test_a_program_that_ends_after_its_terminal_is_recorded_with_its_exit_status(stage: Stage) -> None:
+    pane_id = await stage.start("w1", READY)
+    stage.order("w1", "leave")
+    assert until(
+        lambda: any(r.dead for r in panes.list_panes(stage.server) if r.pane_id == pane_id), within_s=5
+    )
+    await stage.watcher.look_at_panes()
+    assert stage.worker("w1").exit_status == 3
 
 
 async def test_agents_outlive_a_tmux_that_does_not_answer(stage: Stage) -> None:

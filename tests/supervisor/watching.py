@@ -24,7 +24,8 @@ from agentorchestr.tmux import panes
 from agentorchestr.tmux.server import TmuxServer
 from tests.supervisor.conftest import created
 
-# Shows a text, then obeys one word per line of its file: "work" burns the CPU, "show TEXT" replaces the screen.
+# Shows a text, then obeys one word per line of its file: "work" burns the CPU, "show TEXT" replaces
+# the screen, "leave" closes the terminal a moment before it ends.
 PROGRAM = """
 import os, signal, sys, time
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -36,6 +37,11 @@ while True:
     if word.startswith("show "):
         show(word[5:])
         open(sys.argv[2], "w").close()
+    if word == "leave":
+        for fd in (0, 1, 2):
+            os.close(fd)
+        time.sleep(0.1)
+        os._exit(3)
     end = time.monotonic() + 0.05
     while word == "work" and time.monotonic() < end:
         pass
