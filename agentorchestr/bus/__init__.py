@@ -6,15 +6,29 @@ A name is imported when it is first used: importing this package costs nothing.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from agentorchestr.bus.agent import Agent, Job, task
     from agentorchestr.bus.bus import Bus
     from agentorchestr.bus.calls import NoAnswer
     from agentorchestr.bus.command import Command, CommandFailed
     from agentorchestr.bus.file_bridge import FileBridge
     from agentorchestr.bus.handlers import Archive, Chain, Statistics
     from agentorchestr.bus.home import InstanceRuns
-    from agentorchestr.model.mail import Address, AgentCard, Letter, LetterKind, LetterState, Skill, Standing
+    from agentorchestr.model.mail import (
+        Address,
+        AgentCard,
+        DelegatedState,
+        DelegatedTask,
+        Letter,
+        LetterKind,
+        LetterState,
+        Skill,
+        Standing,
+    )
 
 _HOMES = {
+    "Agent": "bus.agent",
+    "Job": "bus.agent",
+    "task": "bus.agent",
     "Bus": "bus.bus",
     "NoAnswer": "bus.calls",
     "Command": "bus.command",
@@ -26,6 +40,8 @@ _HOMES = {
     "InstanceRuns": "bus.home",
     "Address": "model.mail",
     "AgentCard": "model.mail",
+    "DelegatedState": "model.mail",
+    "DelegatedTask": "model.mail",
     "Letter": "model.mail",
     "LetterKind": "model.mail",
     "LetterState": "model.mail",
@@ -35,14 +51,18 @@ _HOMES = {
 
 __all__ = [
     "Address",
+    "Agent",
     "AgentCard",
     "Archive",
     "Bus",
     "Chain",
     "Command",
     "CommandFailed",
+    "DelegatedState",
+    "DelegatedTask",
     "FileBridge",
     "InstanceRuns",
+    "Job",
     "Letter",
     "LetterKind",
     "LetterState",
@@ -50,6 +70,7 @@ __all__ = [
     "Skill",
     "Standing",
     "Statistics",
+    "task",
 ]
 
 

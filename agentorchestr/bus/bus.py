@@ -19,11 +19,22 @@ from agentorchestr.bus.line import SESSION_EXPIRY_S, Line, Place, open_line
 from agentorchestr.bus.names import address_of, receivers_of
 from agentorchestr.bus.serving import Handler, Serving, handed
 from agentorchestr.errors import BusError, CarrierGone, UsageError
-from agentorchestr.model.mail import Address, AgentCard, Letter, LetterKind, LetterState, Skill, Standing
+from agentorchestr.model.mail import (
+    Address,
+    AgentCard,
+    DelegatedTask,
+    Letter,
+    LetterKind,
+    LetterState,
+    Skill,
+    Standing,
+)
 from agentorchestr.mqtt.connection import MqttConnection
 from agentorchestr.mqtt.endpoint import Login
 from agentorchestr.process import offload
+from agentorchestr.swarm.assignments import Assignments
 from agentorchestr.swarm.card_wire import will_of
+from agentorchestr.swarm.delegation import TTL_S, Delegation
 from agentorchestr.swarm.directory import Directory
 from agentorchestr.swarm.exchange import Exchange
 
@@ -45,7 +56,7 @@ class Bus:
     Mail is kept in a file of its own, so nothing is lost when this process, or the broker, ends. Entering
     raises ``InstanceRuns`` when another process runs under this name, ``MissingDependency`` without
     mosquitto, ``CarrierRefused`` when the broker says no. A named broker may be away: it is waited for
-    meanwhile.
+    meanwhile. *slots* is how many tasks are taken at a time, see ``Agent``; without one all are rejected.
     """
 
     def __init__(
@@ -59,7 +70,7 @@ class Bus:
         skills: Sequence[str | Skill] = (),
         role: str = "",
         program: str = "",
-        slots: int = 1,
+        slots: int = 0,
         env: Mapping[str, str] | None = None,
         takes_answers: bool = True,
     ) -> None:
@@ -100,7 +111,11 @@ class Bus:
             if self._takes_answers:
                 exchange.serve([LetterKind.ANSWER], self._calls.take)
             self._directory = Directory(exchange)
+            delegation = Delegation(exchange, self._directory)
+            assignments = Assignments(exchange, slots=self._card.free_slots)
             await stack.enter_async_context(exchange)
+            self.delegation = await stack.enter_async_context(delegation)
+            self.assignments = await stack.enter_async_context(assignments)
             self._exchange = exchange
             stack.callback(self._leave)
             self._listen_to_bell(stack, exchange)
@@ -183,7 +198,11 @@ class Bus:
         if receiver is None:
             raise UsageError("a question goes to one agent")
         letter = make_letter(self.me, receiver, body, options_of(words, kind=LetterKind.ASK))
-        return await self._calls.ask(letter, self.exchange.send, timeout_s=timeout_s)
+        return await self.put(letter, timeout_s=timeout_s)
+
+    async def put(self, question: Letter, *, timeout_s: float) -> Letter:
+        """Send a letter of kind ``ask`` and give its answer; as ``request``."""
+        return await self._calls.ask(question, self.exchange.send, timeout_s=timeout_s)
 
     async def messages(self) -> AsyncIterator[Letter]:
         """Letters nobody here handled yet, then new ones as they come, for ever; for one reader.
@@ -234,6 +253,29 @@ class Bus:
         while (last := await exchange.lane.do(lambda: exchange.store.inbox.last_row(self.me))) != row:
             row = last
             await exchange.clock.pause(SETTLES_S)
+
+    async def delegate(
+        self, text: str, *, capability: str = "", to: Name = "", ttl_s: float = TTL_S
+    ) -> DelegatedTask:
+        """Give a task to whoever can do *capability*, or to one agent; on disk when this returns.
+
+        By capability it moves on when an agent rejects it or is lost. ``task_result`` waits for its end, and
+        ``delegation`` has the rest. Raises ``UsageError``, ``CarrierGone``.
+        """
+        await self.agents()
+        return await self.delegation.delegate(
+            text, capability=capability, to=address_of(str(to)) if to else None, ttl_s=ttl_s
+        )
+
+    async def task_result(self, task_id: str, *, timeout_s: float = ANSWER_S) -> DelegatedTask:
+        """A task of ours once it is at its end, or as it stands after *timeout_s*.
+
+        Raises ``BusError`` for a task that is not ours.
+        """
+        task = await self.delegation.wait(task_id, timeout_s=timeout_s)
+        if task is None:
+            raise BusError(f"no task of ours has the id {task_id!r}")
+        return task
 
     async def wait_for(
         self, letter_id: str, state: str | LetterState, *, timeout_s: float = ANSWER_S

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from agentorchestr.bus.agent import Job
 from agentorchestr.bus.names import short_name
 from agentorchestr.clock import SYSTEM_CLOCK, Clock
 from agentorchestr.errors import BusError
@@ -56,32 +57,49 @@ class Command:
 
         Raises ``CommandFailed``.
         """
+        return await self._run(f"{letter.sender}\n{letter.letter_id}", letter.body, environment_of(letter))
+
+    async def do(self, job: Job) -> str:
+        """Run the command for a task: its text is the body, and what it prints the result.
+
+        Raises ``CommandFailed``.
+        """
+        told = {
+            "TASK_ID": job.task_id,
+            "CAPABILITY": job.capability,
+            "FROM": short_name(job.requester),
+            "ATTEMPT": str(job.attempt),
+            "KIND": "task",
+        }
+        env = {f"AGENTORCHESTR_{name}": value for name, value in told.items()}
+        return await self._run(f"{job.requester}\n{job.task_id}\n{job.attempt}", job.text, env) or ""
+
+    async def _run(self, name: str, body: str, told: Mapping[str, str]) -> str | None:
         await offload(self._forget_old)
-        key = self._folder / hashlib.sha256(f"{letter.sender}\n{letter.letter_id}".encode()).hexdigest()[:32]
-        code = await self._outcome(key, letter)
+        key = self._folder / hashlib.sha256(name.encode()).hexdigest()[:32]
+        code = await self._outcome(key, body, told)
         said = await offload(_tail, key.with_suffix(".out"))
         if code:
             err = (await offload(_tail, key.with_suffix(".err"))).strip()[-TAIL_CHARS:]
             raise CommandFailed(f"{self._argv[0]} ended with {code}{': ' if err else ''}{err}")
         return said or None
 
-    async def _outcome(self, key: Path, letter: Letter) -> int:
+    async def _outcome(self, key: Path, body: str, told: Mapping[str, str]) -> int:
         done = key.with_suffix(".done")
         looks, pause_s = 0, LOOK_S
         while not done.exists():
             if looks % ALIVE_LOOKS == 0 and not await offload(_is_held, key.with_suffix(".lock")):
-                await offload(self._start, key, letter)
+                await offload(self._start, key, body, told)
             looks += 1
             await self._clock.pause(pause_s)
             pause_s = min(pause_s * 1.2, LOOK_MOST_S)
         return int(done.read_text())
 
-    def _start(self, key: Path, letter: Letter) -> None:
+    def _start(self, key: Path, body: str, told: Mapping[str, str]) -> None:
         ensure_private(self._folder)
-        write_private(key.with_suffix(".body"), letter.body)
-        # As bytes: a program's name or an argument of the person need not be UTF-8.
+        write_private(key.with_suffix(".body"), body)
         words = [sys.executable, "-I", "-S", str(WITNESS), str(key), str(self._limit_s), *self._argv]
-        done = run(words, timeout_s=START_S, env={**self._env, **environment_of(letter)})
+        done = run(words, timeout_s=START_S, env={**self._env, **told})
         if done.returncode:
             raise CommandFailed(f"cannot run {self._argv[0]}: {done.error_text[-TAIL_CHARS:]}")
 

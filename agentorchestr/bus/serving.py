@@ -13,6 +13,7 @@ from agentorchestr.model.mail import INLINE_BYTES, Arrived, Letter, LetterKind, 
 from agentorchestr.process import offload
 from agentorchestr.swarm.exchange import Exchange
 
+A = TypeVar("A")
 T = TypeVar("T")
 Answer = str | None
 Handler = Callable[[Letter], Answer | Awaitable[Answer]]
@@ -24,11 +25,11 @@ SERVED = tuple(kind for kind in LetterKind if kind in {LetterKind.NOTE, LetterKi
 logger = logging.getLogger(__name__)
 
 
-async def call(function: Callable[[Letter], T | Awaitable[T]], letter: Letter) -> T:
+async def call(function: Callable[[A], T | Awaitable[T]], given: A) -> T:
     """Call a plain function in a thread, and any other here."""
     method = inspect.getattr_static(type(function), "__call__", None)
     is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(method)
-    result = function(letter) if is_async else await offload(function, letter)
+    result = function(given) if is_async else await offload(function, given)
     return await result if inspect.isawaitable(result) else result
 
 

@@ -26,6 +26,9 @@ VERBS: dict[str, Verb] = {
     "watch": Verb("bus_read", "watch", "Wait for one new message."),
     "tail": Verb("bus_read", "tail", "Show the last messages, or all since the last time."),
     "list": Verb("bus_list", "list_agents", "List the agents on the broker."),
+    "ask": Verb("bus_ask", "ask", "Ask an agent and show its answer."),
+    "tasks": Verb("bus_ask", "tasks", "List the tasks an agent gave to others, or was given."),
+    "mcp-server": Verb("bus_mcp", "mcp_server", "Give any MCP client an inbox (on stdin and stdout)."),
 }
 
 

@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 import click
 
 from agentorchestr.bus.inbox import after, cursor_of, take_unread, unread
+from agentorchestr.bus.shapes import letter_shape
 from agentorchestr.cli.bus_options import Desk, bus_words, desk_in, seconds
-from agentorchestr.cli.bus_shapes import letter_shape, show_letter, show_letters
+from agentorchestr.cli.bus_showing import show_letter, show_letters
 from agentorchestr.clock import SYSTEM_CLOCK
 from agentorchestr.errors import UsageError
 from agentorchestr.journal.mailbox import MailStore

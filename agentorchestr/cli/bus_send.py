@@ -11,8 +11,9 @@ from agentorchestr.bus.letters import Options, make_letter
 from agentorchestr.bus.line import Place
 from agentorchestr.bus.names import address_of, receivers_of
 from agentorchestr.bus.quick import send_now, wait_in_store
+from agentorchestr.bus.shapes import standing_shape
 from agentorchestr.cli.bus_options import Desk, bus_words, desk_in, path_of, seconds
-from agentorchestr.cli.bus_shapes import standing_line, standing_shape
+from agentorchestr.cli.bus_showing import standing_line
 from agentorchestr.errors import UsageError
 from agentorchestr.model.mail import INLINE_BYTES, Letter, LetterState, Standing
 

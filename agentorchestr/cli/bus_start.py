@@ -4,7 +4,7 @@ import asyncio
 import shlex
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,10 @@ from agentorchestr.bus.unit import unit_name, unit_text
 from agentorchestr.cli.bus_options import AGENT_VARIABLE, Desk, bus_words, desk_in, path_of, seconds
 from agentorchestr.errors import UsageError
 from agentorchestr.model.mail import Skill
+
+if TYPE_CHECKING:
+    from agentorchestr.bus.bus import Bus
+    from agentorchestr.bus.command import Command
 
 LIMITS = click.IntRange(1, 64)
 
@@ -111,25 +115,36 @@ async def _receive(desk: Desk, words: Mapping[str, Any]) -> None:
         handlers.append(FileBridge(path_of(desk.shell, words["inbox"])))
     if words["archive"]:
         handlers.append(Archive(path_of(desk.shell, words["archive"])))
-    if words["invoke"]:
-        handlers.append(_command(desk, words))
+    command = _command(desk, words) if words["invoke"] else None
+    if command is not None:
+        handlers.append(command)
     skills = [Skill(name) for name in words["skills"]]
     async with bus_of(
         desk.place,
         takes_answers=False,
         skills=skills,
         description=words["description"],
-        slots=words["at_once"],
+        slots=words["at_once"] if command is not None and skills else 0,
     ) as bus:
         _say(desk, words)
-        if words["invoke"]:
-            await bus.serve(Chain(*handlers), limit=words["at_once"])
+        if command is not None:
+            await _work(bus, Chain(*handlers), command, words)
         elif handlers:
             await bus.hand_over(Chain(*handlers))
         await asyncio.Event().wait()
 
 
-def _command(desk: Desk, words: Mapping[str, Any]) -> Any:
+async def _work(bus: "Bus", handler: Any, command: "Command", words: Mapping[str, Any]) -> None:
+    """Run the command for letters, and for tasks that ask for a skill of ours."""
+    from agentorchestr.bus.agent import Tasks
+
+    works = {name: (Skill(name), command.do) for name in words["skills"]}
+    async with asyncio.TaskGroup() as group:
+        group.create_task(Tasks(bus, works).run())
+        group.create_task(bus.serve(handler, limit=words["at_once"]))
+
+
+def _command(desk: Desk, words: Mapping[str, Any]) -> "Command":
     from agentorchestr.bus.command import LIMIT_S, Command
 
     try:

@@ -1,62 +1,13 @@
-"""Letters, standings and cards as JSON and as lines: our own stable shapes."""
+"""Letters as lines for a person; what others wrote never passes for a line of ours."""
 
 import time
 from collections.abc import Sequence
 
 from agentorchestr.bus.names import short_name
+from agentorchestr.bus.shapes import letter_shape
 from agentorchestr.cli.render import Screen
-from agentorchestr.cli.shapes import Shape
 from agentorchestr.cli.text import clean_lines
-from agentorchestr.model.mail import AgentCard, Letter, LetterKind, LetterState, Standing
-
-
-def letter_shape(letter: Letter) -> Shape:
-    """Give one letter."""
-    return {
-        "id": letter.letter_id,
-        "from": short_name(letter.sender),
-        "to": short_name(letter.receiver) if letter.receiver else "all",
-        "kind": letter.kind.value,
-        "subject": letter.subject,
-        "body": letter.body,
-        "content_type": letter.content_type,
-        "priority": letter.priority,
-        "reply_to": short_name(letter.reply_to) if letter.reply_to else None,
-        "thread": letter.thread or None,
-        "answers": letter.answers or None,
-        "created_at": letter.created_at,
-        "expires_at": letter.expires_at or None,
-        "verified": letter.verified,
-    }
-
-
-def standing_shape(standing: Standing) -> Shape:
-    """Give how far one letter of ours got."""
-    letter = standing.letter
-    return {
-        "id": letter.letter_id,
-        "to": short_name(letter.receiver) if letter.receiver else "all",
-        "state": standing.state.value,
-        "why": standing.why or None,
-        "tries": standing.tries,
-    }
-
-
-def card_shape(card: AgentCard) -> Shape:
-    """Give one agent."""
-    return {
-        "agent": short_name(card.address),
-        "address": str(card.address),
-        "online": card.online,
-        "role": card.role or None,
-        "program": card.program or None,
-        "state": card.state or None,
-        "free_slots": card.free_slots,
-        "description": card.description,
-        "capabilities": [{"name": skill.name, "description": skill.description} for skill in card.skills],
-        "host": card.host or None,
-        "seen_at": card.seen_at,
-    }
+from agentorchestr.model.mail import Letter, LetterKind, LetterState, Standing
 
 
 def show_letter(screen: Screen, letter: Letter) -> None:
