@@ -73,11 +73,27 @@ class ListAgents(Tool):
         return await desk.mail(principal).list_agents(capability=self.capability)
 
 
+class Delegate(Tool):
+    """Give a task to an agent elsewhere."""
+
+    name: ClassVar[str] = "delegate"
+    about: ClassVar[str] = "Give a task to an agent outside this session: by address, or by capability."
+    task: Mail
+    to: Annotated[str, StringConstraints(max_length=194, strip_whitespace=True)] = ""
+    capability: Name = ""
+    timeout_s: Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)] = 600
+
+    async def perform(self, desk: Desk, principal: Principal) -> Reply:
+        return await desk.mail(principal).delegate(
+            self.task, to=self.to, capability=self.capability, timeout_s=self.timeout_s
+        )
+
+
 class TaskStatus(Tool):
     """How far something got."""
 
     name: ClassVar[str] = "task_status"
-    about: ClassVar[str] = "How far a message of yours got."
+    about: ClassVar[str] = "How far a message or delegated task of yours got."
     id: Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
     async def perform(self, desk: Desk, principal: Principal) -> Reply:
@@ -90,5 +106,6 @@ MAIL_TOOLS: tuple[type[Tool], ...] = (
     ReadInbox,
     WaitForMessage,
     ListAgents,
+    Delegate,
     TaskStatus,
 )

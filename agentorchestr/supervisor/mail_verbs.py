@@ -2,11 +2,13 @@
 
 from agentorchestr.errors import ToolRefused
 from agentorchestr.model import facts as f
+from agentorchestr.model.mail import DelegatedTask
 from agentorchestr.model.view import SessionView, WorkerView
 from agentorchestr.supervisor import told
+from agentorchestr.supervisor.answers import REQUEST_THREADS
 from agentorchestr.supervisor.desk import Principal, Reply
 from agentorchestr.supervisor.gear import Gear
-from agentorchestr.supervisor.post import Post, new_letter
+from agentorchestr.supervisor.post import Post, new_letter, read_address
 from agentorchestr.supervisor.replies import message_line
 
 
@@ -23,7 +25,7 @@ class MailDesk:
     async def send_message(self, to: str, body: str, *, subject: str, priority: str, answers: str) -> Reply:
         """Queue a message; its receiver is rung when it is idle, and fetches the body itself."""
         asked = self._gear.view.messages.get(answers)
-        if asked is not None and asked.receiver == self._me and asked.thread == "a2a":
+        if asked is not None and asked.receiver == self._me and asked.thread in REQUEST_THREADS:
             answer = told.letter(self._me, asked.sender, body, subject=subject, answers=answers)
             await self._book.record(answer)
             return {"message_id": answer.message_id, "state": "sent"}
@@ -76,14 +78,42 @@ class MailDesk:
 
     async def task_status(self, message_id: str) -> Reply:
         """How far a message of this agent's got."""
-        standing = await self._post.standing(self._me, message_id) if self._post is not None else None
-        if standing is not None:
-            reply: dict[str, object] = {"message_id": message_id, "state": standing.state.value}
-            return {**reply, "why": standing.why} if standing.why else reply
+        outside = await self._status_outside(message_id) if self._post is not None else None
+        if outside is not None:
+            return outside
         message = self._gear.view.messages.get(message_id)
         if message is None or message.sender != self._me:
             raise ToolRefused(f"no message {message_id!r} of yours", hint="send_message gave its id.")
         return {"message_id": message_id, "state": "read" if message.read_at is not None else "queued"}
+
+    async def _status_outside(self, name: str) -> Reply | None:
+        """How far a letter or delegated task of ours got; None for an id that is neither."""
+        member = self._bus().member(self._me)
+        task = await member.given.task(name)
+        if task is not None:
+            return task_reply(task)
+        standing = await member.exchange.state_of(name)
+        if standing is None:
+            return None
+        reply: dict[str, object] = {"message_id": name, "state": standing.state.value}
+        return {**reply, "why": standing.why} if standing.why else reply
+
+    async def delegate(self, task: str, *, to: str, capability: str, timeout_s: float) -> Reply:
+        """Give a task to an agent elsewhere, or to whoever there can do it; it is followed to its end."""
+        member = self._bus().member(self._me)
+        if to and "/" not in to:
+            raise ToolRefused(
+                f"{to} is of this session", hint="The lead gives it work; others use send_message."
+            )
+        await member.directory.complete()
+        receiver = read_address(to) if to else None
+        given = await member.given.delegate(task, capability=capability, to=receiver, ttl_s=timeout_s)
+        return {**task_reply(given), "next": "task_status tells how it goes"}
+
+    def _bus(self) -> Post:
+        if self._post is None:
+            raise ToolRefused("this session is not on a bus", hint="Only its own agents can be reached.")
+        return self._post
 
     async def list_agents(self, *, capability: str) -> Reply:
         """Who can be written to, with role and state; *capability* is matched against role and agent."""
@@ -93,7 +123,20 @@ class MailDesk:
             for w in self._gear.view.workers.values()
             if w.alive and wanted in f"{w.role} {w.agent}".lower()
         ]
-        return {"me": self._me, "agents": shown}
+        return {"me": self._me, "agents": [*shown, *await self._outside(wanted)]}
+
+    async def _outside(self, wanted: str) -> list[dict[str, object]]:
+        """Agents of other sessions and elsewhere, as their cards tell."""
+        if self._post is None:
+            return []
+        directory = self._post.member(self._me).directory
+        await directory.complete()
+        return [
+            {"name": str(card.address), "role": card.role, "agent": card.program, "state": card.state}
+            for card in directory.agents(online=True)
+            if card.address.unit != self._gear.session_id
+            and wanted in f"{card.role} {card.program} {' '.join(s.name for s in card.skills)}".lower()
+        ]
 
     def _reachable(self, name: str) -> WorkerView:
         view = self._gear.view
@@ -109,3 +152,13 @@ class MailDesk:
 
 def _there(view: SessionView) -> list[str]:
     return [worker.worker_id for worker in view.workers.values() if worker.alive] or ["nobody is there"]
+
+
+def task_reply(task: DelegatedTask) -> dict[str, object]:
+    """A delegated task as it stands; its result is data."""
+    reply: dict[str, object] = {"task_id": task.task_id, "state": task.state.value}
+    if task.assignee is not None:
+        reply["assignee"] = str(task.assignee)
+    if task.why:
+        reply["why"] = task.why
+    return {**reply, "result (data)": task.result} if task.result else reply

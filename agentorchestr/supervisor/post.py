@@ -10,18 +10,19 @@ import contextlib
 import logging
 import socket
 import uuid
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 
 from agentorchestr.errors import OrchestrError, ToolRefused
 from agentorchestr.journal.mailbox import MailStore
 from agentorchestr.model import facts as f
 from agentorchestr.model.carrier import Transport, Will
-from agentorchestr.model.mail import Address, AgentCard, Letter, LetterKind, LetterState, Skill, Standing
+from agentorchestr.model.mail import Address, AgentCard, Letter, LetterKind, LetterState, Skill
 from agentorchestr.model.states import LEAD
 from agentorchestr.model.view import WorkerView
 from agentorchestr.supervisor.gear import Gear
+from agentorchestr.supervisor.membership import Member, join, work_on_tasks
 from agentorchestr.swarm.card_wire import will_of
 from agentorchestr.swarm.exchange import Exchange
 
@@ -56,7 +57,7 @@ class Post:
         self._gear = gear
         self._carrier = carrier
         self._instance = uuid.uuid4().hex[:12]
-        self._exchanges: dict[str, Exchange] = {}
+        self._on_bus: dict[str, Member] = {}
         self._members: dict[str, asyncio.Task[None]] = {}
 
     def address(self, worker_id: str) -> Address:
@@ -88,32 +89,22 @@ class Post:
         """Be connected as this agent until it ends."""
         card = self._card(self._gear.view.workers[worker_id])
         will = will_of(card, at=self._gear.clock.now())
+        carrier, clock, book = self._carrier, self._gear.clock, self._gear.book
         async with (
-            self._carrier.dial(card.address, will) as line,
-            self._carrier.share(line, worker_id) as transport,
-            self._joined(card, transport) as exchange,
+            carrier.dial(card.address, will) as line,
+            carrier.share(line, worker_id) as transport,
+            join(transport, carrier.store, card, clock=clock, names_bound=carrier.names_bound) as member,
         ):
-            self._exchanges[worker_id] = exchange
+            self._on_bus[worker_id] = member
             try:
                 async with asyncio.TaskGroup() as works:
-                    mail = works.create_task(self._take_mail(worker_id, exchange))
-                    await self._follow_agent(worker_id, exchange)
+                    mail = works.create_task(self._take_mail(worker_id, member.exchange))
+                    tasks = works.create_task(work_on_tasks(book, worker_id, member.taken))
+                    await self._follow_agent(worker_id, member.exchange)
                     mail.cancel()
+                    tasks.cancel()
             finally:
-                self._exchanges.pop(worker_id, None)
-
-    @asynccontextmanager
-    async def _joined(self, card: AgentCard, transport: Transport) -> AsyncIterator[Exchange]:
-        exchange = Exchange(
-            transport,
-            self._carrier.store,
-            card.address,
-            card=card,
-            clock=self._gear.clock,
-            names_bound=self._carrier.names_bound,
-        )
-        async with exchange:
-            yield exchange
+                self._on_bus.pop(worker_id, None)
 
     def _card(self, worker: WorkerView) -> AgentCard:
         role = self._gear.roles.get(worker.role)
@@ -163,24 +154,16 @@ class Post:
                 if message.receiver == worker_id and message.read_at is not None and "/" in message.sender:
                     await exchange.advance(message.message_id, LetterState.ACTED)
 
-    async def send(self, worker_id: str, to: str, letter: Letter) -> Letter:
-        """Send a letter of this agent's out of the session.
-
-        Raises ``ToolRefused`` for an address that is none, or while the agent is not on the bus.
-        """
-        exchange = self._exchanges.get(worker_id)
-        if exchange is None:
+    def member(self, worker_id: str) -> Member:
+        """The agent's membership. Raises ``ToolRefused`` while it is not on the bus."""
+        member = self._on_bus.get(worker_id)
+        if member is None:
             raise ToolRefused("you are not on the bus now", hint="Try again in a moment.")
-        return await exchange.send(_to(letter, read_address(to)))
+        return member
 
-    async def standing(self, worker_id: str, letter_id: str) -> Standing | None:
-        """How far a letter of this agent's got; None for one that is not known here."""
-        exchange = self._exchanges.get(worker_id)
-        return await exchange.state_of(letter_id) if exchange is not None else None
-
-    def exchange_of(self, worker_id: str) -> Exchange | None:
-        """The agent's exchange while it is on the bus."""
-        return self._exchanges.get(worker_id)
+    async def send(self, worker_id: str, to: str, letter: Letter) -> Letter:
+        """Send a letter of this agent's out of the session. Raises ``ToolRefused`` for no address."""
+        return await self.member(worker_id).exchange.send(replace(letter, receiver=read_address(to)))
 
 
 def read_address(text: str) -> Address:
@@ -195,10 +178,6 @@ def new_letter(body: str, *, subject: str, priority: str, answers: str, sender: 
     """A letter whose receiver, id and time are filled in when it is sent."""
     kind = LetterKind.ANSWER if answers else LetterKind.NOTE
     return Letter("", sender, None, body, subject=subject, kind=kind, priority=priority, answers=answers)
-
-
-def _to(letter: Letter, receiver: Address) -> Letter:
-    return replace(letter, receiver=receiver)
 
 
 def _message(letter: Letter, worker_id: str) -> f.MessageQueued:

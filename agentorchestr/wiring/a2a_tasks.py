@@ -11,19 +11,11 @@ from agentorchestr.a2a.switchboard import Switchboard
 from agentorchestr.a2a.tasks import Task
 from agentorchestr.model import facts as f
 from agentorchestr.model.carrier import Transport
-from agentorchestr.model.mail import Address, DelegatedState
-from agentorchestr.model.states import Report
-from agentorchestr.model.view import MessageView, SessionView
+from agentorchestr.model.mail import Address
 from agentorchestr.paths import ensure_private
+from agentorchestr.supervisor.answers import follow, request
 from agentorchestr.supervisor.book import Book
 from agentorchestr.supervisor.post import ORG, Share
-
-SUBJECT = "a request over A2A; answer it with send_message and answers, or with your next report"
-REPORTED = {
-    Report.DONE: DelegatedState.COMPLETED,
-    Report.BLOCKED: DelegatedState.FAILED,
-    Report.FAILED: DelegatedState.FAILED,
-}
 
 
 class AgentTasks:
@@ -40,29 +32,19 @@ class AgentTasks:
         if not self._book.view.workers[self._worker_id].alive:
             yield rejected("this agent has ended")
             return
-        sender = f"a2a/{task.id}"
-        await self._book.record(
-            f.MessageQueued(
-                message_id, sender, self._worker_id, turn.text, subject=SUBJECT, thread="a2a", verified=False
-            )
+        asked = request(
+            message_id, f"a2a/{task.id}", self._worker_id, turn.text, thread="a2a", verified=False
         )
+        await self._book.record(asked)
         yield working("queued for the agent")
-        told = False
-        while True:
-            view = self._book.view
-            message, answer = view.messages[message_id], _answer(view, message_id)
-            if message.read_at is not None and not told:
-                told = True
+        async for ended in follow(self._book, self._worker_id, message_id):
+            if ended is None:
                 yield working("the agent has read it")
-            if answer is not None:
-                yield artifact(answer.body, name="answer")
+            elif ended.answered:
+                yield artifact(ended.text, name="answer")
                 yield completed()
-                return
-            ended = _ended(view, self._worker_id, message)
-            if ended is not None:
-                yield ended
-                return
-            await self._book.next_after(view.last_seq)
+            else:
+                yield completed(ended.text) if ended.done else failed(ended.text)
 
     async def cancel(self, task: Task) -> None:
         """Tell the agent that nobody waits for this any more."""
@@ -72,23 +54,6 @@ class AgentTasks:
             f"a2a-cancel-{turn.message_id}"[:64], f"a2a/{task.id}", self._worker_id, body, verified=False
         )
         await self._book.record(note)
-
-
-def _answer(view: SessionView, message_id: str) -> MessageView | None:
-    return next((m for m in view.messages.values() if m.answers == message_id), None)
-
-
-def _ended(view: SessionView, worker_id: str, message: MessageView) -> Step | None:
-    """The end that the agent's own life means for a request."""
-    worker = view.workers[worker_id]
-    if not worker.alive:
-        return failed("the agent ended before it answered")
-    reported = message.read_at is not None and worker.reported_at > message.read_at
-    if worker.report is None or not reported:
-        return None
-    if REPORTED[worker.report] is DelegatedState.COMPLETED:
-        return completed(worker.summary)
-    return failed(worker.summary or f"the agent is {worker.report}")
 
 
 def share_with_a2a(book: Book, folder: Path, session_id: str) -> Share:

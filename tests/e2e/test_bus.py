@@ -10,9 +10,11 @@ import pytest
 from agentorchestr.a2a.requester import Requester, new_message
 from agentorchestr.a2a.states import TaskState
 from agentorchestr.a2a.tasks import Task
+from agentorchestr.journal.mailbox import MailStore
+from agentorchestr.journal.mailbox_tasks import Side
 from agentorchestr.journal.reducer import derive
 from agentorchestr.journal.store import Journal
-from agentorchestr.model.mail import Address
+from agentorchestr.model.mail import Address, DelegatedState
 from agentorchestr.model.states import WorkerState
 from agentorchestr.model.view import SessionView
 from agentorchestr.mqtt.broker import ensure_broker
@@ -113,3 +115,31 @@ def test_an_a2a_request_becomes_a_task_for_a_worker(product: Product, repo: Path
     assert task.status.message.text == "it is 8080"
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 0, said
+
+
+GIVES_WORK = SPEAKER.replace(
+    'tool = "send_message", args = { to = "SESSION/w1", subject = "hello", body = "the port is 7" } }',
+    'tool = "delegate", args = { to = "SESSION/w1", task = "which port?" } },\n  { do = "sleep", seconds = 6 }',
+)
+
+
+@NEEDS_BROKER
+def test_a_worker_delegates_a_task_to_a_worker_of_another_session(
+    product: Product, tmp_path: Path, scenario: Scenario
+) -> None:
+    one = make_repo(tmp_path / "one", {"README.md": "x\n"})
+    two = make_repo(tmp_path / "two", {"README.md": "x\n"})
+    first = product.start(*GOAL, cwd=one, AGENTORCHESTR_PRACTICE_SCENARIO=scenario(ANSWERS))
+    listening = wait_for(product, lambda v: bool(v.team) and v.team[0].state is WorkerState.IDLE)
+    path = tmp_path / "giver.toml"
+    path.write_text(GIVES_WORK.replace("SESSION", listening.session_id))
+    said = product.run(*GOAL, cwd=two, AGENTORCHESTR_PRACTICE_SCENARIO=str(path))
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert first.wait(timeout=60) == 0
+    if first.stdout is not None:
+        first.stdout.close()
+    (giver,) = [session_id for session_id in product.sessions() if session_id != listening.session_id]
+    with MailStore(product.paths.session(giver) / "mail.sqlite") as store:
+        (task,) = store.tasks.recent(Address("agentorchestr", giver, "w1"), Side.REQUESTER, limit=5)
+    assert task.state is DelegatedState.COMPLETED
+    assert task.result == "it is 8080"

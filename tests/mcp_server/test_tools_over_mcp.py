@@ -14,7 +14,7 @@ from agentorchestr.errors import ToolRefused
 pytestmark = pytest.mark.anyio
 
 MAIL = {
-    "send_message", "broadcast", "read_inbox", "wait_for_message", "list_agents", "task_status",
+    "send_message", "broadcast", "read_inbox", "wait_for_message", "list_agents", "delegate", "task_status",
 }  # fmt: skip
 LEAD = MAIL | {
     "spawn_worker", "read_worker_output", "send_to_worker", "wait_for_worker", "wait_for_any", "list_workers",

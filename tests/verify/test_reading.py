@@ -73,7 +73,6 @@ def test_a_change_to_a_test_that_existed_is_found(status: str, path: str) -> Non
     ("status", "path"),
     [
         ("A", "tests/test_new.py"),
-        ("A", "tests/conftest.py"),
         ("M", "src/app.py"),
         ("M", "pyproject.toml"),
         ("M", "src/latest.py"),

@@ -1,0 +1,71 @@
+"""One agent on the bus: its exchange, who it sees, tasks it gave to others and tasks it was given."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from agentorchestr.clock import Clock
+from agentorchestr.errors import UsageError
+from agentorchestr.journal.mailbox import MailStore
+from agentorchestr.model.carrier import Transport
+from agentorchestr.model.mail import AgentCard, DelegatedTask
+from agentorchestr.supervisor.answers import follow, request
+from agentorchestr.supervisor.book import Book
+from agentorchestr.swarm.assignments import Assignments
+from agentorchestr.swarm.delegation import Delegation
+from agentorchestr.swarm.directory import Directory
+from agentorchestr.swarm.exchange import Exchange
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Member:
+    """What an agent that is on the bus can do there."""
+
+    exchange: Exchange
+    directory: Directory
+    given: Delegation
+    taken: Assignments
+
+
+@asynccontextmanager
+async def join(
+    transport: Transport, store: MailStore, card: AgentCard, *, clock: Clock, names_bound: bool
+) -> AsyncIterator[Member]:
+    """Be on the bus as *card* says; parts that hear letters are made before the exchange is entered."""
+    exchange = Exchange(transport, store, card.address, card=card, clock=clock, names_bound=names_bound)
+    directory = Directory(exchange)
+    given, taken = Delegation(exchange, directory), Assignments(exchange)
+    async with exchange, given, taken:
+        yield Member(exchange, directory, given, taken)
+
+
+async def work_on_tasks(book: Book, worker_id: str, taken: Assignments) -> None:
+    """Put each task the agent was given to it as a request, and give back what came of it."""
+    async with asyncio.TaskGroup() as tasks:
+        async for task in taken.tasks():
+            tasks.create_task(_work_on(book, worker_id, taken, task))
+
+
+async def _work_on(book: Book, worker_id: str, taken: Assignments, task: DelegatedTask) -> None:
+    message_id = f"task-{task.task_id}-{task.attempt}"[:64]
+    sender = str(task.requester)
+    await book.record(request(message_id, sender, worker_id, task.text, thread="task", verified=True))
+    async for ended in follow(book, worker_id, message_id):
+        if ended is None:
+            await taken.beat(task.task_id, "the agent has read it")
+        elif ended.done:
+            await _complete(taken, task, ended.text)
+        else:
+            await taken.fail(task.task_id, ended.text)
+
+
+async def _complete(taken: Assignments, task: DelegatedTask, text: str) -> None:
+    try:
+        await taken.complete(task.task_id, text)
+    except UsageError as exc:
+        logger.warning("result too large", extra={"detail": task.task_id})
+        await taken.fail(task.task_id, str(exc))
