@@ -144,12 +144,14 @@ async def test_agents_outlive_a_tmux_that_does_not_answer(stage: Stage) -> None:
     await stage.start("w1", READY)
     socket = stage.server.socket
     socket.rename(socket.with_suffix(".away"))
-    for _ in range(3):
-        stage.clock.late_s += TICK_S
-        await stage.watcher.look_at_panes()
-    assert stage.worker("w1").alive
-    assert not stage.book.view.tmux_lost
-    socket.with_suffix(".away").rename(socket)
+    try:
+        for _ in range(3):
+            stage.clock.late_s += TICK_S
+            await stage.watcher.look_at_panes()
+        assert stage.worker("w1").alive
+        assert not stage.book.view.tmux_lost
+    finally:
+        socket.with_suffix(".away").rename(socket)
     await stage.watcher.look_at_panes()
     assert stage.worker("w1").alive
 
