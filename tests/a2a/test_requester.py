@@ -9,10 +9,13 @@ from dataclasses import replace
 import pytest
 
 from agentorchestr.a2a.errors import NoReply
-from agentorchestr.a2a.requester import new_message
+from agentorchestr.a2a.handler import artifact, completed, working
+from agentorchestr.a2a.requester import Requester, new_message
+from agentorchestr.a2a.responder import Responder
 from agentorchestr.a2a.states import TaskState
 from agentorchestr.a2a.store import UUID4
 from agentorchestr.a2a.tasks import StatusUpdate, Task, Update
+from tests.a2a.agents import Puppet
 from tests.a2a.asking import DONE, WORKING, asked, asking, collect, task_json
 from tests.a2a.bus import Bus
 from tests.a2a.fake_clock import FakeClock
@@ -275,3 +278,34 @@ async def test_H2_H3_H4_the_latest_named_agent_gets_what_follows(bus: Bus, clock
         await clock.settle()
         call.cancel()
     assert bus.published("/request/")[-1].topic == "$a2a/v1/request/acme/lab/dog"
+
+
+async def test_Q22_after_a_retry_two_streams_are_seen_as_one(bus: Bus, clock: FakeClock) -> None:
+    puppet, lost = Puppet(), True
+    bus.lose = lambda packet: lost and "/reply/" in packet.topic
+    async with (
+        bus.wire(str(ANN)) as wire,
+        bus.wire(str(BEN)) as other,
+        Responder(other, BEN, puppet, clock=clock),
+        Requester(wire, ANN, clock=clock) as requester,
+    ):
+        seen: list[Update] = []
+        stream = asyncio.ensure_future(collect(requester, seen))
+        await clock.advance(15.5)
+        lost = False
+        await clock.advance(1.5)
+        puppet.do(working(), artifact("x", artifact_id="a", append=True), completed())
+        await stream
+    assert len({packet.properties.correlation for packet in bus.published("/reply/")}) == 2
+    assert [type(update).__name__ for update in seen] == [
+        "Task",
+        "StatusUpdate",
+        "ArtifactUpdate",
+        "StatusUpdate",
+    ]
+
+
+async def test_an_error_in_the_body_is_raised_as_it_is(bus: Bus, clock: FakeClock) -> None:
+    with pytest.raises(NoReply):
+        async with bus.wire(str(ANN)) as wire, Requester(wire, ANN, clock=clock):
+            raise NoReply("silence")

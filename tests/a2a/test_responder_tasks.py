@@ -59,10 +59,10 @@ async def test_cancel_stops_the_work_and_tells_everybody(bus: Bus, clock: FakeCl
             b"stream": "CANCELED",
             b"cancel": "CANCELED",
         }
+        assert puppet.closed == 1
         await ann.ask(BEN, send(), correlation=b"retry")
         assert states(await told(ann, clock)) == ["CANCELED"]
     assert puppet.cancelled == [TASK]
-    assert puppet.closed == 1
 
 
 async def test_cancel_ends_a_task_that_asks(bus: Bus, clock: FakeClock, puppet: Puppet) -> None:
