@@ -74,7 +74,7 @@ def reduce_worker(worker: WorkerView, fact: f.Fact) -> WorkerView:
             return replace(fresh, report=None, rounds=worker.rounds + 1)
         case f.DoorbellRung(why=why):
             bells = worker.bells + 1 if why == worker.bell_why else 1
-            return replace(worker, bells=bells, bell_why=why, bell_turns=worker.turns)
+            return replace(worker, bells=bells, bell_why=why)
         case f.MessagesRead() | f.EventsRead():
             return replace(worker, bells=0, stalled=False)
         case f.MergeEnded(attempt=attempt):
@@ -133,4 +133,5 @@ def _seen(worker: WorkerView, fact: f.AgentSeen) -> WorkerView:
 
 def _in_turn(worker: WorkerView) -> WorkerView:
     turns = worker.turns + (0 if worker.in_turn else 1)
-    return replace(worker, prompt_taken=True, in_turn=True, asks="", limited=False, turns=turns)
+    moving = replace(worker, prompt_taken=True, in_turn=True, stalled=False)
+    return replace(moving, asks="", limited=False, turns=turns)

@@ -68,8 +68,6 @@ class WorkerView:
     """Doorbells rung since it last did what one asked for."""
     bell_why: str = ""
     """What the last doorbell was for."""
-    bell_turns: int = 0
-    """How many turns it had begun when the last doorbell was rung."""
     stalled: bool = False
     """It stopped without a report and reminders did not help."""
     unclear: str = ""

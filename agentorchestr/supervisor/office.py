@@ -57,7 +57,9 @@ class Office:
 
         def choose(view: SessionView) -> Sequence[f.Fact]:
             worker = view.workers[principal.worker_id]
-            quiet = worker.alive and (not worker.in_turn or bool(worker.asks) or worker.limited)
+            quiet = worker.alive and (
+                not worker.in_turn or bool(worker.asks or worker.unclear) or worker.limited
+            )
             return [seen] if quiet else []
 
         await self._gear.book.decide(choose)
