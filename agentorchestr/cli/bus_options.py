@@ -69,11 +69,11 @@ def desk_in(ctx: click.Context, words: Mapping[str, Any], *, me: Address | None 
 
 
 def seconds(text: str, *, default: float) -> float:
-    """Read a time limit: ``30s``, ``5m``, or a plain number of seconds. Raises ``UsageError``."""
+    """Read a time limit: ``30s``, ``5m``, ``0.5s``, or a plain number of seconds. Raises ``UsageError``."""
     if not text:
         return default
     try:
-        found = float(text)
+        found = float(text.removesuffix("s"))
     except ValueError:
         return read_duration(text)
     if not 0 < found < 1e9:  # noqa: PLR2004 - thirty years

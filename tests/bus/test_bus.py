@@ -8,9 +8,9 @@ import time
 import pytest
 
 from agentorchestr.bus import Bus, InstanceRuns, LetterState, NoAnswer
-from agentorchestr.bus.quick import send_now
 from agentorchestr.bus.letters import make_letter
 from agentorchestr.bus.names import address_of
+from agentorchestr.bus.quick import send_now
 from agentorchestr.errors import BusError, UsageError
 from agentorchestr.mqtt.broker import ensure_broker, stop_broker
 from agentorchestr.paths import Paths
@@ -56,15 +56,20 @@ async def test_a_question_is_answered_by_plain_and_async_functions(env):
         await asyncio.sleep(0)
         return letter.body.upper()
 
-    async with Bus("ann", env=env) as ann, Bus("ben", env=env) as ben, Bus("cat", env=env) as cat:
-        async with beside(ben.serve(slow)), beside(cat.serve(lambda letter: letter.body * 2)):
-            assert (await ann.request("ben", "what", timeout_s=10)).body == "WHAT"
-            assert (await ann.request("cat", "ab", timeout_s=10)).body == "abab"
-            began = time.monotonic()
-            for _ in range(10):
-                await ann.request("ben", "again", timeout_s=10)
-            # Nagle against delayed acknowledgement would be 88 ms each.
-            assert (time.monotonic() - began) / 10 < 0.08
+    async with (
+        Bus("ann", env=env) as ann,
+        Bus("ben", env=env) as ben,
+        Bus("cat", env=env) as cat,
+        beside(ben.serve(slow)),
+        beside(cat.serve(lambda letter: letter.body * 2)),
+    ):
+        assert (await ann.request("ben", "what", timeout_s=10)).body == "WHAT"
+        assert (await ann.request("cat", "ab", timeout_s=10)).body == "abab"
+        began = time.monotonic()
+        for _ in range(10):
+            await ann.request("ben", "again", timeout_s=10)
+        # Nagle against delayed acknowledgement would be 88 ms each.
+        assert (time.monotonic() - began) / 10 < 0.08
 
 
 async def test_a_handler_that_fails_is_told_to_who_asked_and_harms_nobody_else(env, caplog):
@@ -82,7 +87,7 @@ async def test_a_handler_that_fails_is_told_to_who_asked_and_harms_nobody_else(e
 
 async def test_a_question_to_nobody_ends_with_its_time(env):
     async with Bus("ann", env=env) as ann:
-        with pytest.raises(NoAnswer, match="within 0.3 s"):
+        with pytest.raises(NoAnswer, match=r"within 0\.3 s|nobody there"):
             await ann.request("nobody", "there?", timeout_s=0.3)
 
 
@@ -97,10 +102,14 @@ async def test_at_most_the_limit_is_served_at_a_time(env):
         running -= 1
         return "done"
 
-    async with Bus("ann", env=env) as ann, Bus("ben", env=env) as ben, beside(ben.serve(work, limit=3)):
-        async with asyncio.TaskGroup() as group:
-            for _ in range(9):
-                group.create_task(ann.request("ben", "go", timeout_s=20))
+    async with (
+        Bus("ann", env=env) as ann,
+        Bus("ben", env=env) as ben,
+        beside(ben.serve(work, limit=3)),
+        asyncio.TaskGroup() as group,
+    ):
+        for _ in range(9):
+            group.create_task(ann.request("ben", "go", timeout_s=20))
     assert most == 3
 
 
