@@ -1,5 +1,6 @@
 """The mail store: one SQLite file of letters out, letters in and delegated tasks, for one or more agents."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Self
@@ -29,9 +30,16 @@ class MailStore:
         self.inbox = Inbox(self._db)
         self.tasks = TaskRows(self._db)
 
-    def together(self) -> AbstractContextManager[None]:
-        """Make all calls inside one transaction."""
-        return self._db.together()
+    def together(self, *, wait: bool = True) -> AbstractContextManager[None]:
+        """Make all calls inside one transaction.
+
+        Without *wait* it does not wait for other processes: ``MailBusy``, and nothing was done.
+        """
+        return self._db.together(wait=wait)
+
+    def checkpoint_apart(self) -> Callable[[], None]:
+        """From now on commits never wait for the disk; the call returned must be made now and then."""
+        return self._db.checkpoint_apart()
 
     def prune(self, *, before: float) -> None:
         """Remove what has come to its end and was not touched since *before*.
@@ -45,7 +53,12 @@ class MailStore:
                 moment,
             )
             self._db.change("DELETE FROM reached WHERE at < ?", moment)
-            self._db.change("DELETE FROM inbox WHERE updated_at < ? AND handled = 1", moment)
+            # The last row stays, so that its number is never given out again: readers go on from theirs.
+            self._db.change(
+                "DELETE FROM inbox WHERE updated_at < ? AND handled = 1"
+                " AND row < (SELECT max(row) FROM inbox)",
+                moment,
+            )
             self._db.change(
                 "DELETE FROM delegated WHERE updated_at < ? AND state NOT IN ('pending', 'in_progress')",
                 moment,

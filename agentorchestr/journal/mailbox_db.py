@@ -3,8 +3,8 @@
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ CREATE TABLE reached (
     at REAL NOT NULL, PRIMARY KEY (sender, letter_id, who)
 ) WITHOUT ROWID;
 CREATE TABLE inbox (
-    row INTEGER PRIMARY KEY AUTOINCREMENT, {_LETTER_TABLE},
+    row INTEGER PRIMARY KEY, {_LETTER_TABLE},
     owner TEXT NOT NULL, verified INTEGER NOT NULL, handled INTEGER NOT NULL DEFAULT 0,
     UNIQUE (owner, letter_id, sender)
 );
@@ -61,34 +61,69 @@ STATES = tuple(LetterState)
 RANK = {state: place for place, state in enumerate(STATES)}
 
 
+class MailBusy(JournalError):
+    """Another process writes at this moment."""
+
+
 class MailDb:
     """The connection all tables share. Safe to use from several threads."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.RLock()
-        self._depth = 0
+        self._is_open = False
+        self._waits = True
         with self._explained():
             self._db = _open(path)
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """Make everything inside one transaction, all or none; calls inside calls join it."""
-        with self._lock, self._explained():
-            if self._depth == 0:
-                self._db.execute("BEGIN IMMEDIATE")
-            self._depth += 1
-            try:
+    def together(self, *, wait: bool = True) -> Iterator[None]:
+        """Make everything inside one transaction, all or none; calls inside calls join it.
+
+        Without *wait* it does not wait for other processes: ``MailBusy``, and nothing was done.
+        """
+        with self._lock:
+            if self._is_open:
                 yield
-            except BaseException:
-                if self._depth == 1:
-                    self._db.execute("ROLLBACK")
-                raise
-            else:
-                if self._depth == 1:
+                return
+            with self._explained():
+                self._begin(wait=wait)
+                try:
+                    yield
                     self._db.execute("COMMIT")
-            finally:
-                self._depth -= 1
+                except BaseException:
+                    # A full disk has rolled back already.
+                    if self._db.in_transaction:
+                        self._db.execute("ROLLBACK")
+                    raise
+                finally:
+                    self._is_open = False
+
+    def _begin(self, *, wait: bool) -> None:
+        if wait != self._waits:
+            self._db.execute(f"PRAGMA busy_timeout={int(BUSY_TIMEOUT_S * 1000) if wait else 0}")
+            self._waits = wait
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as exc:
+            if wait or exc.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            raise MailBusy(f"another process writes to {self.path}") from exc
+        self._is_open = True
+
+    def checkpoint_apart(self) -> Callable[[], None]:
+        """From now on move the log into the file only in the call returned, which may take its time.
+
+        That call has a connection of its own, so nobody waits for it.
+        """
+        with self._lock, self._explained():
+            self._db.execute("PRAGMA wal_autocheckpoint=0")
+        return self._checkpoint
+
+    def _checkpoint(self) -> None:
+        with self._explained(), closing(sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S)) as apart:
+            apart.execute("PRAGMA synchronous=NORMAL")
+            apart.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def change(self, sql: str, values: Sequence[object] | dict[str, object] = ()) -> int:
         """Run one writing statement; how many rows it touched."""
@@ -123,6 +158,8 @@ def _open(path: Path) -> sqlite3.Connection:
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S)
     try:
+        # A commit writes whole pages, and most letters are small.
+        db.execute("PRAGMA page_size=2048")
         db.execute("PRAGMA journal_mode=WAL")
         # NORMAL: a commit outlives any process that is killed. A power cut may take the last moments with it.
         db.execute("PRAGMA synchronous=NORMAL")

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Self
 
 from agentorchestr.clock import SYSTEM_CLOCK, Clock
-from agentorchestr.errors import OrchestrError, UsageError
+from agentorchestr.errors import JournalError, OrchestrError, UsageError
 from agentorchestr.journal.mailbox import MailStore
 from agentorchestr.model.carrier import Transport
 from agentorchestr.model.mail import (
@@ -38,6 +38,7 @@ RECEIVER_STATES = frozenset(
     {LetterState.HANDED, LetterState.TURN_STARTED, LetterState.READ, LetterState.ACTED}
 )
 NORMAL = Timing()
+DISK_PAUSE_S = 1.0
 LEAVE_S = 2.0
 """What was just sent, and then the last receipts and the card, may take this long when leaving."""
 
@@ -74,7 +75,7 @@ class Exchange:
         self._quick = QuickReceipts(transport, me, clock)
         self._advances = Advances(self.lane, store, me, outgoing=self._outgoing, clock=clock)
         self._served: dict[LetterKind, Tray] = {}
-        self._tray = Tray(self.lane, store, me, but=self._served.keys())
+        self._tray = Tray(self.lane, store, me, clock=clock, but=self._served.keys())
         self._reader = Reader(
             store,
             me,
@@ -98,10 +99,10 @@ class Exchange:
             self.lane.start()
             stack.push_async_callback(self.lane.close)
             stack.push_async_callback(self._last_words)
-            working = await stack.enter_async_context(asyncio.TaskGroup())
             await self.transport.subscribe(self._router.filters)
             await self._presence.enter()
             self._started = True
+            working = await stack.enter_async_context(asyncio.TaskGroup())
             works = [
                 working.create_task(work)
                 for work in (
@@ -111,7 +112,7 @@ class Exchange:
                     self._reader.run(),
                     self._presence.run(),
                     self._router.run(),
-                    *(_serve(tray, handler) for tray, handler in self._serving),
+                    *(self._serve(tray, handler) for tray, handler in self._serving),
                 )
             ]
             stack.callback(lambda: [work.cancel() for work in works])
@@ -205,10 +206,13 @@ class Exchange:
         self._moves.listen(listener)
 
     def serve(self, kinds: Collection[LetterKind], handler: LetterHandler) -> None:
-        """Hand letters of *kinds* to *handler*, one at a time, not to ``inbox``. Before ``async with``."""
+        """Hand letters of *kinds* to *handler*, one at a time, not to ``inbox``. Before ``async with``.
+
+        After a ``JournalError`` of the handler the letter comes again; another of our errors is logged.
+        """
         if self._started:
             raise UsageError("handlers are named before the exchange is entered")
-        tray = Tray(self.lane, self.store, self.me, kinds=tuple(kinds))
+        tray = Tray(self.lane, self.store, self.me, clock=self.clock, kinds=tuple(kinds))
         self._served.update(dict.fromkeys(kinds, tray))
         self._serving.append((tray, handler))
 
@@ -234,12 +238,24 @@ class Exchange:
             async with asyncio.timeout(LEAVE_S):
                 await self._quick.flush()
                 await self._presence.leave()
-        await self._moves.flush()
+        with contextlib.suppress(JournalError):
+            await self._moves.flush()
+
+    async def _serve(self, tray: Tray, handler: LetterHandler) -> None:
+        while True:
+            try:
+                async for letter in tray.letters():
+                    await _handle(letter, handler)
+            except JournalError:
+                # The letter was not handled: it comes again.
+                logger.exception("letters not handed out, trying again")
+                await self.clock.pause(DISK_PAUSE_S)
 
 
-async def _serve(tray: Tray, handler: LetterHandler) -> None:
-    async for letter in tray.letters():
-        try:
-            await handler(letter)
-        except OrchestrError:
-            logger.exception("letter not handled", extra={"letter_id": letter.letter_id})
+async def _handle(letter: Letter, handler: LetterHandler) -> None:
+    try:
+        await handler(letter)
+    except JournalError:
+        raise
+    except OrchestrError:
+        logger.exception("letter not handled", extra={"letter_id": letter.letter_id})

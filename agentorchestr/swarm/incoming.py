@@ -17,6 +17,7 @@ from agentorchestr.swarm.moves import Moves
 from agentorchestr.swarm.receipts import QuickReceipts
 from agentorchestr.swarm.wire import Unreadable, decode_letter, decode_receipt
 
+QUICK_LETTERS = 4
 DISK_PAUSE_S = 1.0
 """Between two tries to write what came in, while the disk refuses."""
 
@@ -73,18 +74,23 @@ class Reader:
             except JournalError:
                 logger.exception("letters not taken, trying again")
                 await self._clock.pause(DISK_PAUSE_S)
+        for arrived in fresh:
+            self._hand_out(arrived)
+        # Behind the readers that were just woken: what waits for the carrier need not wait for this.
+        asyncio.get_running_loop().call_soon(self._acknowledge, batch, letters)
+
+    def _acknowledge(self, batch: Sequence[Incoming], letters: Sequence[Letter]) -> None:
         for message in batch:
             message.acknowledge()
         for letter in letters:
             self._receipts.owe(letter.sender, letter.letter_id, LetterState.RECEIVED)
-        for arrived in fresh:
-            self._hand_out(arrived)
 
     async def _store(self, letters: Sequence[Letter]) -> list[Arrived]:
         if not letters:
             return []
         now = self._clock.now()
-        return await self._lane.do(partial(self._inbox.receive, self._me, letters, now=now))
+        quick = len(letters) <= QUICK_LETTERS
+        return await self._lane.do(partial(self._inbox.receive, self._me, letters, now=now), quick=quick)
 
     def _read(self, batch: Sequence[Incoming]) -> tuple[list[Letter], list[tuple[Address, Receipt]]]:
         letters: list[Letter] = []

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 
 from agentorchestr.clock import Clock
+from agentorchestr.errors import JournalError
 from agentorchestr.journal.mailbox import MailStore
 from agentorchestr.journal.mailbox_db import RANK
 from agentorchestr.journal.mailbox_outbox import Mark, Receipt
@@ -16,8 +18,11 @@ from agentorchestr.swarm.lane import Lane
 Listener = Callable[[str, LetterState, str], None]
 """Called with a letter's id, its new state and why; must not block."""
 
+DISK_PAUSE_S = 1.0
 WRITE_BEHIND_S = 0.05
 """Marks wait this long for company. What they hold, a restart finds out by trying again."""
+
+logger = logging.getLogger(__name__)
 
 
 class Moves:
@@ -74,7 +79,12 @@ class Moves:
             await self._wake.wait()
             self._wake.clear()
             await self._clock.pause(WRITE_BEHIND_S)
-            await self.flush()
+            try:
+                await self.flush()
+            except JournalError:
+                logger.exception("states not written, trying again")
+                await self._clock.pause(DISK_PAUSE_S)
+                self._wake.set()
 
     async def find(self, letter_id: str) -> Standing | None:
         """How far a letter got; None for an unknown id."""

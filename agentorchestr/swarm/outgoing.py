@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from agentorchestr.clock import Clock
-from agentorchestr.errors import CarrierGone
+from agentorchestr.errors import CarrierGone, JournalError
 from agentorchestr.journal.mailbox import MailStore
 from agentorchestr.journal.mailbox_outbox import Mark
 from agentorchestr.model.carrier import Delivered, Properties, Transport
@@ -25,6 +25,8 @@ NOBODY = "nobody there"
 WINDOW = 256
 """Letters handed to the carrier and not answered yet, at most."""
 PAGE = 256
+QUICK_LETTERS = 4
+DISK_PAUSE_S = 1.0
 DRAIN_LOOK_S = 0.005
 HURRY_S = 3.0
 """What a receiver's kept session holds comes to it by itself; its receipts take this long at most."""
@@ -80,6 +82,7 @@ class Outgoing:
         self._hurried: set[Address] = set()
         self._wake = asyncio.Event()
         self._alarm = 0.0
+        self._soonest = math.inf
         self._group: asyncio.TaskGroup | None = None
 
     async def put(self, letters: Sequence[Letter], *also: Callable[[], object]) -> None:
@@ -92,7 +95,8 @@ class Outgoing:
         direct = self._transport.connected and not self._behind and len(self._ready) < PAGE
         now = self._clock.now()
         try_at = now + self._timing.receipt_s if direct else now
-        await self._lane.together(partial(self._outbox.put, letters, next_try_at=try_at, now=now), *also)
+        storing = partial(self._outbox.put, letters, next_try_at=try_at, now=now)
+        await self._lane.together(storing, *also, quick=len(letters) <= QUICK_LETTERS)
         if direct:
             self._ready.extend(written)
             self._launch()
@@ -121,7 +125,11 @@ class Outgoing:
         await self._lane.do(partial(self._outbox.resume, self._me, now=self._clock.now()))
         async with asyncio.TaskGroup() as self._group:
             while True:
-                await self._turn()
+                try:
+                    await self._turn()
+                except JournalError:
+                    logger.exception("outbox not read, trying again")
+                    await self._clock.pause(DISK_PAUSE_S)
 
     def _launch(self) -> None:
         while self._ready and self._group is not None and len(self._flying) < WINDOW:
@@ -136,6 +144,7 @@ class Outgoing:
             await self._transport.wait_connected(timeout_s=1.0)
             return
         self._wake.clear()
+        self._soonest = math.inf
         await self._moves.flush()
         now = self._clock.now()
         # After the flush: a mark written later would undo it.
@@ -156,7 +165,7 @@ class Outgoing:
 
     async def _sleep(self, now: float) -> None:
         moment = await self._lane.do(partial(self._outbox.next_due, self._me))
-        self._alarm = math.inf if moment is None else moment
+        self._alarm = min(math.inf if moment is None else moment, self._soonest)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(max(self._alarm - now, 0.01), LOOK_S)):
                 await self._wake.wait()
@@ -239,6 +248,8 @@ class Outgoing:
             self._be_awake_at(again)
 
     def _be_awake_at(self, moment: float) -> None:
+        # The store does not know of it yet: marks are written behind.
+        self._soonest = min(self._soonest, moment)
         if moment < self._alarm:
             self._wake.set()
 

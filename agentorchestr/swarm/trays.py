@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Collection
 from functools import partial
 
+from agentorchestr.clock import Clock
 from agentorchestr.journal.mailbox import MailStore
 from agentorchestr.model.mail import Address, Arrived, Letter, LetterKind
 from agentorchestr.swarm.lane import Lane
@@ -15,6 +16,7 @@ HELD = 2048
 """Letters kept in memory for one tray; more are read from the store when their turn comes."""
 
 
+QUICK_S = 0.002
 BEHIND = 32
 """Letters that may be handled before the first of them is noted on disk."""
 
@@ -28,12 +30,14 @@ class Tray:
         store: MailStore,
         me: Address,
         *,
+        clock: Clock,
         kinds: Collection[LetterKind] = (),
         but: Collection[LetterKind] = (),
     ) -> None:
         self._lane = lane
         self._inbox = store.inbox
         self._me = me
+        self._clock = clock
         self._kinds = kinds
         self._but = but
         self._held: deque[Arrived] = deque()
@@ -56,8 +60,9 @@ class Tray:
     async def letters(self) -> AsyncIterator[Letter]:
         """Letters nobody handled yet, then new ones as they come, for ever.
 
-        A letter counts as handled when the next one is asked for. That is written at once, but not waited
-        for: after a kill the last few of a fast reader may come again, as does the one that was out.
+        A letter counts as handled when the next one is asked for. That is on disk before the next one comes,
+        but for a reader quicker than ``QUICK_S``: of its letters, the last few may come again after a kill,
+        as does the one that was out.
         """
         reader = self._take_over()
         noted: list[asyncio.Future[list[object]]] = []
@@ -66,12 +71,13 @@ class Tray:
             if reader != self._reader:
                 return
             arrived = self._held[0]
+            given_at = self._clock.monotonic()
             yield arrived.letter
             if reader != self._reader:
                 return
             self._held.popleft()
-            noted.append(self._lane.later(partial(self._inbox.handle, self._me, (arrived.row,))))
-            if len(noted) == BEHIND:
+            noted.append(self._lane.later(partial(self._inbox.handle, self._me, (arrived.row,)), quick=True))
+            if len(noted) == BEHIND or self._clock.monotonic() - given_at > QUICK_S:
                 await asyncio.wait(noted)
                 noted.clear()
 
