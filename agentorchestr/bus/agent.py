@@ -115,6 +115,7 @@ class Tasks:
         self._bus = bus
         self._works = works
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._notes: dict[str, list[asyncio.Task[None]]] = {}
         self._loop = asyncio.get_running_loop()
         bus.assignments.follow(self._ended)
 
@@ -149,6 +150,8 @@ class Tasks:
         )
         try:
             [result] = await asyncio.gather(call(work, job), return_exceptions=True)
+            # What it said last must be out before its end is.
+            await asyncio.gather(*self._notes.pop(given.task_id, ()))
             if isinstance(result, BaseException):
                 logger.error("task failed", exc_info=result, extra={"task_id": given.task_id})
                 why = f"{type(result).__name__}: {result}"[:WHY_CHARS]
@@ -157,6 +160,7 @@ class Tasks:
                 await self._complete(given.task_id, result)
         finally:
             self._running.pop(given.task_id, None)
+            self._notes.pop(given.task_id, None)
 
     async def _complete(self, task_id: str, result: object) -> None:
         try:
@@ -168,7 +172,8 @@ class Tasks:
     def _tell(self, task_id: str, note: str) -> None:
         def begin() -> None:
             if task_id in self._running:
-                self._group.create_task(self._beat(task_id, note))
+                beat = self._group.create_task(self._beat(task_id, note))
+                self._notes.setdefault(task_id, []).append(beat)
 
         self._loop.call_soon_threadsafe(begin)
 

@@ -1,13 +1,15 @@
 """What the commands that look at one session share."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from agentorchestr.cli.inputs import find_project
 from agentorchestr.cli.product import Shell
-from agentorchestr.model.view import SessionView
+
+if TYPE_CHECKING:
+    from agentorchestr.model.view import SessionView
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -35,7 +37,7 @@ def shell_in(ctx: click.Context, *, as_json: bool = False, project: str = "") ->
     return ctx.obj.with_options(as_json=as_json, project=project)
 
 
-def wanted_session(shell: Shell, session_id: str) -> SessionView:
+def wanted_session(shell: Shell, session_id: str) -> "SessionView":
     """Find the session an id, the beginning of one, or nothing (the project's newest) names.
 
     Raises ``UsageError`` when there is none, or more than one begins like that.

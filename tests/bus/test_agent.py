@@ -47,11 +47,13 @@ async def test_a_class_does_what_its_methods_are_marked_with(env):
 async def test_decorated_functions_do_tasks_and_answer_messages(env):
     agent = Agent("helper", env=env, at_once=2)
     seen = []
+    go_on = threading.Event()
 
     @agent.task("shout", description="in capitals")
     def shout(job):
         seen.append(threading.current_thread() is threading.main_thread())
         job.progress("nearly there")
+        assert go_on.wait(timeout=20)
         return job.text.upper()
 
     @agent.message
@@ -61,15 +63,16 @@ async def test_decorated_functions_do_tasks_and_answer_messages(env):
     async with Bus("ann", env=env) as ann, beside(agent.run()):
         await soon(lambda: ann.agents("shout"))
         given = await ann.delegate("hello", to="helper")
+
+        async def told():
+            under_way = await ann.delegation.task(given.task_id)
+            return under_way is not None and under_way.why == "nearly there"
+
+        await soon(told)
+        go_on.set()
         assert (await done(ann, given)).result == "HELLO"
         assert seen == [False]
         assert (await ann.request("helper", "hi", timeout_s=10)).body == "you said hi"
-
-        def told():
-            history = ann.exchange.store.tasks.history(ann.me, given.task_id)
-            return any(said.why == "nearly there" for said in history)
-
-        await soon(told)
 
 
 async def test_a_task_that_fails_says_why(env, caplog):
