@@ -1,5 +1,6 @@
 """A real session of practice agents in a private home, with the benchmark at its lead's tools."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -22,6 +23,7 @@ from agentorchestr.model.states import LEAD
 from agentorchestr.model.verdict import CheckCommand
 from agentorchestr.model.view import SessionView
 from agentorchestr.paths import Paths
+from agentorchestr.supervisor.spawner import shim_argv
 from agentorchestr.wiring import product
 
 LIMIT_S = 30.0
@@ -72,6 +74,12 @@ class Bench:
 
     def spawn(self, task: str = "wait") -> str:
         return str(self.call("spawn_worker", task=task)["worker_id"])
+
+    def end_turn(self, worker_id: str) -> None:
+        """Tell as its hook that the turn is over: calls made in its name count as a turn of its own."""
+        spool = self.paths.session_run(self.session_id) / "spool"
+        told = json.dumps({"hook_event_name": "Stop", "session_id": "bench", "last_assistant_message": ""})
+        subprocess.run(shim_argv("hook.py", str(spool), worker_id), input=told.encode(), check=True)
 
     @property
     def view(self) -> SessionView:

@@ -35,6 +35,7 @@ def measure_waking() -> Iterator[Figure]:
     with bench_session() as bench:
         for worker in _idle_workers(bench):
             bench.until_quiet()
+            bench.end_turn(LEAD)
             bench.until_idle([LEAD])
             seq, reported = bench.view.last_seq, time.time()
             bench.call("report_done", caller=worker, summary="done")
