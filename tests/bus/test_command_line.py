@@ -408,6 +408,9 @@ def test_a_systemd_unit_holds_every_option(shell, tmp_path, words):
     for word in words:
         if word.startswith("--"):
             assert f'"{word}"' in text
+    if "--invoke" in words:
+        # Neither variables nor specifiers of systemd have an effect.
+        assert "\"sh -c 'echo $$HOME 100%%'\"" in text
     if (verify := shutil.which("systemd-analyze")) is None:
         return
     unit = tmp_path / "agentorchestr-bus-ben.service"
