@@ -1,15 +1,18 @@
 """Letters from end to end: on disk at both ends, once, and the sender knows how far."""
 
 import asyncio
+import sqlite3
 from dataclasses import replace
 
 import pytest
 
 from agentorchestr.errors import UsageError
+from agentorchestr.model.carrier import Incoming
 from agentorchestr.model.mail import Address, LetterState, Standing
+from agentorchestr.swarm import topics
 from agentorchestr.swarm.exchange import Exchange
 from agentorchestr.swarm.outgoing import NOBODY
-from tests.swarm.conftest import Post, first, note, soon
+from tests.swarm.conftest import PATIENT, Post, first, note, soon
 from tests.swarm.transport_contract import ANN, BEN, CAT
 
 pytestmark = pytest.mark.anyio
@@ -103,6 +106,10 @@ async def test_later_states_reach_the_sender_in_their_order(post: Post) -> None:
             assert await ben.advance(got.letter_id, state)
             assert (await got_to(ann, sent.letter_id, state)).state is state
         assert not await ben.advance(got.letter_id, LetterState.READ)
+        told = ben.store.outbox.recent(BEN, limit=9)
+        assert len(told) == 4
+        for receipt in told:
+            assert (await got_to(ben, receipt.letter.letter_id, LetterState.RECEIVED)).tries == 1
         assert moves[-4:] == [
             LetterState.HANDED,
             LetterState.TURN_STARTED,
@@ -217,3 +224,55 @@ async def test_what_was_sent_goes_out_before_its_sender_leaves(post: Post) -> No
             for number in range(600):
                 group.create_task(ann.send(note(BEN, str(number))))
         assert len(await first(ben.inbox(), 600)) == 600
+
+
+async def test_what_a_killed_process_had_stored_is_sent_at_the_next_start(post: Post) -> None:
+    stored = replace(note(BEN, "stored"), letter_id="stored", created_at=1.0)
+    with post.store(ANN) as store:
+        store.outbox.put([stored], next_try_at=9e9, now=1.0)
+    async with post.agent(BEN) as ben, post.agent(ANN, timing=PATIENT):
+        assert [letter.body for letter in await first(ben.inbox(), 1)] == ["stored"]
+
+
+async def test_a_letter_is_noted_as_handled_before_a_slow_reader_gets_the_next(local: Post) -> None:
+    async with local.agent(ANN) as ann, local.agent(BEN) as ben:
+        sent = await ann.send_many([note(BEN, str(number)) for number in range(3)])
+        await got_to(ann, sent[-1].letter_id, LetterState.RECEIVED)
+        async for letter in ben.inbox():
+            handled = [arrived.handled for arrived in ben.store.inbox.recent(BEN, limit=9)]
+            assert handled == [number < int(letter.body) for number in range(3)]
+            await asyncio.sleep(0.005)
+            if letter.body == "2":
+                break
+
+
+async def test_an_own_broadcast_that_a_carrier_gives_back_is_left_out(local: Post) -> None:
+    async with local.agent(ANN) as ann, local.agent(BEN) as ben:
+        heard: list[Incoming] = []
+        await ben.listen([topics.ALL], heard.append)
+        ben._router._handlers.insert(0, (topics.ALL, heard.append))
+        await ann.broadcast(note(None, "mine"))
+        await soon(lambda: heard)
+        ann._reader.take(heard[0])
+        await ben.send(note(ANN, "last"))
+        assert [letter.body for letter in await first(ann.inbox(), 1)] == ["last"]
+
+
+async def test_while_another_process_writes_letters_wait_and_nothing_is_lost(local: Post) -> None:
+    async with local.agent(ANN) as ann, local.agent(BEN) as ben:
+        other = sqlite3.connect(ann.store.path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        sending = asyncio.create_task(ann.send(note(BEN, "x")))
+        started = asyncio.get_running_loop().time()
+        assert await ben.take(timeout_s=0.2) == []
+        assert asyncio.get_running_loop().time() - started < 1.0
+        other.execute("COMMIT")
+        other.close()
+        await sending
+        assert [letter.body for letter in await first(ben.inbox(), 1)] == ["x"]
+
+
+async def test_what_goes_wrong_inside_comes_out_as_it_is(local: Post) -> None:
+    with pytest.raises(KeyError):
+        async with local.agent(ANN):
+            raise KeyError
