@@ -39,6 +39,8 @@ RECEIVER_STATES = frozenset(
 )
 NORMAL = Timing()
 DISK_PAUSE_S = 1.0
+KEPT_S = 30 * 86400.0
+"""Mail and tasks that have ended stay so long on disk."""
 LEAVE_S = 2.0
 """What was just sent, and then the last receipts and the card, may take this long when leaving."""
 
@@ -97,6 +99,7 @@ class Exchange:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             self.lane.start()
+            self.lane.later(partial(self.store.prune, before=self.clock.now() - KEPT_S))
             stack.push_async_callback(self.lane.close)
             stack.push_async_callback(self._last_words)
             await self.transport.subscribe(self._router.filters)

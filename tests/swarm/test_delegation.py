@@ -73,6 +73,10 @@ async def assignee(
         yield exchange, side
 
 
+def task_gone() -> DelegatedTask:
+    raise AssertionError("the task is gone")
+
+
 async def next_task(side: Assignments) -> DelegatedTask:
     async with asyncio.timeout(10):
         async for task in side.tasks():
@@ -115,7 +119,7 @@ async def test_a_failure_is_told_with_its_reason(post: Post) -> None:
 async def test_the_capable_agent_with_most_room_gets_it(local: Post) -> None:
     async with (
         requester(local) as ann,
-        assignee(local, BEN, "review", slots=1) as (_, _ben),
+        assignee(local, BEN, "review", slots=1) as (_, ben),
         assignee(local, CAT, "review", slots=3) as (_, _cat),
         assignee(local, DAN, "test", slots=9) as (_, _dan),
     ):
@@ -124,6 +128,13 @@ async def test_the_capable_agent_with_most_room_gets_it(local: Post) -> None:
         await soon(lambda: {task.task_id for task in ann.told} == {task.task_id for task in tasks})
         got = [(await ann.tasks.task(task.task_id) or task).assignee for task in tasks]
         assert sorted(map(str, got)) == sorted(map(str, [CAT, CAT, CAT, BEN]))
+        # Both are full: the next waits for whoever is free first.
+        waits = await ann.tasks.delegate("5", capability="review")
+        mine = await next_task(ben)
+        await asyncio.sleep(0.3)
+        assert (await ann.tasks.task(waits.task_id) or task_gone()).assignee is None
+        await ben.complete(mine.task_id, "")
+        assert (await next_task(ben)).task_id == waits.task_id
 
 
 async def test_a_task_waits_for_somebody_capable(post: Post) -> None:
@@ -147,6 +158,17 @@ async def test_time_to_live_of_one_second_fires_in_time(post: Post) -> None:
         assert asyncio.get_running_loop().time() - started < 1.5
         await soon(lambda: ended)
         assert not ben.is_open(worked.task_id)
+
+
+async def test_an_assignee_stops_in_time_without_its_requester(local: Post) -> None:
+    async with assignee(local, BEN) as (_, ben):
+        ended: list[DelegatedTask] = []
+        ben.follow(ended.append)
+        async with requester(local) as ann:
+            await ann.tasks.delegate("x", to=BEN, ttl_s=1.0)
+            await next_task(ben)
+        await soon(lambda: ended)
+        assert ended[0].state is DelegatedState.TIMEOUT
 
 
 async def test_a_result_after_the_end_is_recorded_and_refused(post: Post) -> None:

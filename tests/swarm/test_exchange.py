@@ -10,9 +10,9 @@ from agentorchestr.errors import UsageError
 from agentorchestr.model.carrier import Incoming
 from agentorchestr.model.mail import Address, LetterState, Standing
 from agentorchestr.swarm import topics
-from agentorchestr.swarm.exchange import Exchange
+from agentorchestr.swarm.exchange import KEPT_S, Exchange
 from agentorchestr.swarm.outgoing import NOBODY
-from tests.swarm.conftest import PATIENT, Post, first, note, soon
+from tests.swarm.conftest import PATIENT, Post, Slow, first, note, soon
 from tests.swarm.transport_contract import ANN, BEN, CAT
 
 pytestmark = pytest.mark.anyio
@@ -270,6 +270,19 @@ async def test_while_another_process_writes_letters_wait_and_nothing_is_lost(loc
         other.close()
         await sending
         assert [letter.body for letter in await first(ben.inbox(), 1)] == ["x"]
+
+
+async def test_old_mail_that_has_ended_is_removed_at_a_start(local: Post) -> None:
+    async with local.agent(ANN) as ann, local.agent(BEN) as ben:
+        for body in ("old", "older"):
+            sent = await ann.send(note(BEN, body))
+            await got_to(ann, sent.letter_id, LetterState.RECEIVED)
+        assert len(await ben.take()) == 2
+    late = Slow()
+    late.ahead_s = KEPT_S + 60
+    async with local.agent(ANN, clock=late) as ann:
+        await ann.lane.do(lambda: None)
+        assert ann.store.outbox.recent(ANN, limit=9) == []
 
 
 async def test_what_goes_wrong_inside_comes_out_as_it_is(local: Post) -> None:

@@ -126,6 +126,26 @@ async def test_a_sender_killed_in_the_middle_loses_and_doubles_nothing(kills: Ki
         assert [letter.letter_id for letter in await ben.take()] == [got[-1].letter_id]
 
 
+async def test_a_killed_broker_loses_no_letter_that_it_had_taken(kills: Kills) -> None:
+    post = kills.post
+    async with post.agent(BEN):
+        pass
+    async with post.agent(ANN) as ann:
+        queued = await ann.send_many([note(BEN, str(number)) for number in range(200)])
+        standing = await ann.wait_for(queued[-1].letter_id, LetterState.SENT, timeout_s=10)
+        assert standing is not None
+        assert standing.state is LetterState.SENT
+        kill_hard(kills.broker.pid)
+        meanwhile = await ann.send(note(BEN, "meanwhile"))
+        await asyncio.to_thread(ensure_broker, kills.paths)
+        async with post.agent(BEN) as ben:
+            got = await first(ben.inbox(), 201)
+            expected = Counter(letter.letter_id for letter in [*queued, meanwhile])
+            assert Counter(letter.letter_id for letter in got) == expected
+            await asyncio.sleep(1.0)
+            assert len(await ben.take()) == 1
+
+
 def kill_hard_and_reap(child: subprocess.Popen[str]) -> None:
     kill_hard(child.pid)
     child.wait()
