@@ -45,3 +45,16 @@ async def test_a_second_connection_of_a_name_takes_over() -> None:
             assert not old.connected
             await new.publish(inbox(ANN, ANN), b"x")
             assert (await next_of(new)).payload == b"x"
+
+
+async def test_an_acknowledgement_of_an_earlier_connection_lets_nothing_go() -> None:
+    world = ProcessWorld()
+    async with world.transport(ANN) as ann:
+        await ann.subscribe([own_inbox(ANN)])
+        await ann.publish(inbox(ANN, ANN), b"x")
+        early = await next_of(ann)
+        await world.cut(ann)
+        await next_of(ann)
+        early.acknowledge()
+        await world.cut(ann)
+        assert (await next_of(ann)).payload == b"x"
