@@ -145,7 +145,9 @@ class MailDesk:
             raise ToolRefused(f"no agent {name!r}", hint=f"Write to one of: {', '.join(_there(view))}.")
         if name == self._me:
             raise ToolRefused("that is you", hint="write_note keeps a thought for everybody.")
-        if not receiver.alive:
+        # One that is still starting reads its mail with its brief.
+        starting = not receiver.pid and not receiver.killed and receiver.report is None
+        if not (receiver.alive or starting):
             raise ToolRefused(f"{name} is {receiver.state}: nobody would read it", hint="See list_agents.")
         return receiver
 

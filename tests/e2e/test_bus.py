@@ -119,7 +119,7 @@ def test_an_a2a_request_becomes_a_task_for_a_worker(product: Product, repo: Path
 
 GIVES_WORK = SPEAKER.replace(
     'tool = "send_message", args = { to = "SESSION/w1", subject = "hello", body = "the port is 7" } }',
-    'tool = "delegate", args = { to = "SESSION/w1", task = "which port?" } },\n  { do = "sleep", seconds = 6 }',
+    'tool = "delegate", args = { to = "SESSION/w1", task = "which port?" } },\n  { do = "sleep", seconds = 12 }',
 )
 
 

@@ -283,6 +283,7 @@ match = "speaker"
 turns = [{ steps = [
   { do = "write", file = "said.txt", text = "said" },
   { do = "commit", message = "said" },
+  { do = "shell", argv = ["sh", "-c", "until [ -f WAIT ]; do sleep 0.1; done"], seconds = 60.0 },
   { do = "call", tool = "send_message", args = { to = "w2", subject = "hand-over", body = "the port is 7" } },
   { do = "call", tool = "report_done", args = { summary = "told w2" } },
 ] }]
@@ -300,9 +301,17 @@ turns = [
 """
 
 
-def test_one_worker_wakes_another_with_a_message(product: Product, repo: Path, scenario: Scenario) -> None:
-    done = product.run(*GOAL, cwd=repo, AGENTORCHESTR_PRACTICE_SCENARIO=scenario(TALK))
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_one_worker_wakes_another_with_a_message(
+    product: Product, repo: Path, scenario: Scenario, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    process = product.start(
+        *GOAL, cwd=repo, AGENTORCHESTR_PRACTICE_SCENARIO=scenario(TALK.replace("WAIT", str(go)))
+    )
+    wait_for(product, lambda v: "w2" in v.workers and v.workers["w2"].state is WorkerState.IDLE)
+    go.write_text("go")
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, said
     view = only_view(product)
     assert all(worker.merged for worker in view.team)
     (message,) = [m for m in view.messages.values() if m.sender == "w1"]
