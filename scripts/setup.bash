@@ -219,7 +219,7 @@ make_venv() {
   printf '%s' "$top" >"$venv/.place"
 }
 
-# need_venv base | need_venv test
+# need_venv base, or with one of our extras: need_venv test | need_venv bench
 need_venv() {
   local what="$top"
   is_installed "$1" && return 0

@@ -1,174 +1,71 @@
-"""Letters with their journal on, against bare MQTT clients on the same broker, in turns, in one run.
+"""Letters with their journal on, against bare MQTT clients on the same broker, in turns, in one run."""
 
-Needs aiomqtt: ``.venv/bin/pip install aiomqtt``. Each side is a process of its own.
-"""
-
-import asyncio
-import json
-import logging
-import multiprocessing
-import shutil
 import statistics
-import tempfile
-import time
-from collections.abc import Iterator
-from multiprocessing.queues import Queue
-from multiprocessing.synchronize import Event
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from agentorchestr.journal.mailbox import MailStore
-from agentorchestr.model.mail import Address, AgentCard, Letter
-from agentorchestr.mqtt.broker import ensure_broker, stop_broker
-from agentorchestr.mqtt.connection import MqttConnection
-from agentorchestr.mqtt.endpoint import Endpoint, Login
-from agentorchestr.mqtt.logins import add_login
-from agentorchestr.paths import Paths
-from agentorchestr.swarm.exchange import Exchange
+from scripts.benchmarks.bus_runs import Ends, Outcome, one_run, private_broker
+from scripts.benchmarks.bus_sides import AIOMQTT, OURS, PAHO, Side
 from scripts.benchmarks.measuring import Figure, Group
 
-ANN, BEN = Address("agentorchestr", "local", "ann"), Address("agentorchestr", "local", "ben")
-TOPIC = f"agentorchestr/v1/in/{BEN}/{ANN}"
-BODY = "x" * 300
-ROUNDS = 3
-AWAITED, PIPELINED, PACED = 3000, 6000, 300
-PACE_S = 1 / 150
-IN_FLIGHT = 256
-_ctx = multiprocessing.get_context("spawn")
-
-
-async def _receive_ours(  # noqa: PLR0917 - as _serve hands them on
-    endpoint: Endpoint, login: Login, folder: str, count: int, ready: Event, done: "Queue[Any]"
-) -> None:
-    with MailStore(Path(folder) / "ben.sqlite") as store:
-        async with MqttConnection(endpoint, client_id=str(BEN), login=login, will=None) as line:
-            exchange = Exchange(line, store, BEN, card=AgentCard(BEN), names_bound=True)
-            async with exchange:
-                ready.set()
-                taken: list[float] = []
-                async for letter in exchange.inbox():
-                    taken.append(time.time() - letter.created_at)
-                    if len(taken) == count:
-                        break
-                done.put((time.time(), taken))
-                await asyncio.sleep(0.3)  # the last receipts
-
-
-async def _receive_bare(
-    endpoint: Endpoint, login: Login, _folder: str, count: int, ready: Event, done: "Queue[Any]"
-) -> None:
-    async with _bare(endpoint, BEN, login) as client:
-        await client.subscribe(TOPIC, qos=1)
-        ready.set()
-        taken: list[float] = []
-        async for message in client.messages:
-            taken.append(time.time() - json.loads(message.payload)["at"])
-            if len(taken) == count:
-                break
-        done.put((time.time(), taken))
-
-
-def _bare(endpoint: Endpoint, me: Address, login: Login) -> Any:
-    import aiomqtt
-
-    logging.getLogger("mqtt").setLevel(logging.ERROR)  # it warns of each message in flight
-    return aiomqtt.Client(
-        str(endpoint.unix),
-        transport="unix",
-        identifier=str(me),
-        username=login.user,
-        password=login.password,
-        protocol=aiomqtt.ProtocolVersion.V5,
-    )
-
-
-async def _send_ours(endpoint: Endpoint, login: Login, folder: str, count: int, how: str) -> float:
-    with MailStore(Path(folder) / "ann.sqlite") as store:
-        async with MqttConnection(endpoint, client_id=str(ANN), login=login, will=None) as line:
-            exchange = Exchange(line, store, ANN, card=AgentCard(ANN), names_bound=True)
-            async with exchange:
-                began = time.time()
-                await _repeat(lambda: exchange.send(Letter("", ANN, BEN, BODY)), count, how)
-                return began
-
-
-async def _send_bare(endpoint: Endpoint, login: Login, _folder: str, count: int, how: str) -> float:
-    async with _bare(endpoint, ANN, login) as client:
-        began = time.time()
-
-        def publish() -> Any:
-            return client.publish(TOPIC, json.dumps({"at": time.time(), "body": BODY}).encode(), qos=1)
-
-        await _repeat(publish, count, how)
-        return began
-
-
-async def _repeat(send: Any, count: int, how: str) -> None:
-    if how == "pipelined":
-        room = asyncio.Semaphore(IN_FLIGHT)
-
-        async def one() -> None:
-            async with room:
-                await send()
-
-        async with asyncio.TaskGroup() as group:
-            for _ in range(count):
-                group.create_task(one())
-        return
-    for _ in range(count):
-        await send()
-        if how == "paced":
-            await asyncio.sleep(PACE_S)
-
-
-def _serve(receive: Any, *args: Any) -> None:
-    asyncio.run(receive(*args))
-
-
-def _one_run(sides: tuple[Any, Any], ends: tuple[Endpoint, Login, Login], count: int, how: str) -> Any:
-    """Messages per second, or the latencies of a paced run in seconds."""
-    send, receive = sides
-    endpoint, ann, ben = ends
-    folder = tempfile.mkdtemp(prefix="ao-")
-    ready, done = _ctx.Event(), _ctx.Queue()
-    side = _ctx.Process(target=_serve, args=(receive, endpoint, ben, folder, count, ready, done))
-    side.start()
-    try:
-        ready.wait(30)
-        began = asyncio.run(send(endpoint, ann, folder, count, how))
-        ended, taken = done.get(timeout=60)
-        return taken if how == "paced" else count / (ended - began)
-    finally:
-        side.join(10)
-        side.kill()
-        shutil.rmtree(folder, ignore_errors=True)
+PAIRS = 8
+ROUNDS = 5
+AWAITED, PIPELINED, PACED, EACH_OF_MANY = 3000, 8000, 400, 1000
 
 
 def measure_bus() -> Iterator[Figure]:
-    home = Path(tempfile.mkdtemp(prefix="ao-"))
-    paths = Paths.from_env({"HOME": str(home), "XDG_RUNTIME_DIR": str(home)})
-    broker = ensure_broker(paths)
-    try:
-        ends = (broker.endpoint_unix, add_login(paths, ANN), add_login(paths, BEN))
-        yield from _compared(ends)
-    finally:
-        stop_broker(paths)
-        shutil.rmtree(home, ignore_errors=True)
+    with private_broker(PAIRS) as ends:
+        one_run(OURS, ends, count=200, how="pipelined")  # starts the server that clones
+        yield from _one_to_one(ends)
+        yield from _many_to_many(ends)
+        yield from _one_way(ends)
 
 
-def _compared(ends: tuple[Endpoint, Login, Login]) -> Iterator[Figure]:
-    ours, bare = (_send_ours, _receive_ours), (_send_bare, _receive_bare)
-    for how, count, limit in (("awaited", AWAITED, 1.25), ("pipelined", PIPELINED, 2.0)):
-        pairs = [(_one_run(bare, ends, count, how), _one_run(ours, ends, count, how)) for _ in range(ROUNDS)]
-        ratio = statistics.median(one / other for one, other in pairs)
-        rates = tuple(statistics.median(column) for column in zip(*pairs, strict=True))
-        detail = f"bare aiomqtt {rates[0]:.0f}/s, letters {rates[1]:.0f}/s"
-        yield Figure(f"bare QoS 1 over letters, {how}", ratio, "x", limit, detail)
-    paced = [[_one_run(side, ends, PACED, "paced") for side in (bare, ours)] for _ in range(ROUNDS)]
-    middles = [(statistics.median(one), statistics.median(other)) for one, other in paced]
-    ratio = statistics.median(other / one for one, other in middles)
-    last = sorted(paced[-1][1])[int(PACED * 0.99)] * 1000
-    yield Figure("one way p50, letters over bare", ratio, "x", 1.5, f"p99 {last:.1f} ms at 150/s")
+def _one_to_one(ends: Ends) -> Iterator[Figure]:
+    bare, ours = _rounds((AIOMQTT, OURS), ends, count=AWAITED, how="awaited")
+    yield _share("each send awaited", 0.8, (AIOMQTT, bare), ours)
+    bare, aiomqtt, ours = _rounds((PAHO, AIOMQTT, OURS), ends, count=PIPELINED, how="pipelined")
+    yield _share("pipelined", 0.5, (PAHO, bare), ours)
+    yield _share("pipelined", None, (AIOMQTT, aiomqtt), ours)
 
 
-GROUPS = (Group("bus", "letters with their journal on, against bare aiomqtt (needs aiomqtt)", measure_bus),)
+def _many_to_many(ends: Ends) -> Iterator[Figure]:
+    for how, other, least in (("awaited", AIOMQTT, 0.8), ("pipelined", PAHO, 0.5)):
+        bare, ours = _rounds((other, OURS), ends, count=EACH_OF_MANY, how=how, pairs=PAIRS)
+        yield _share(f"{PAIRS} to {PAIRS}, {how}", least, (other, bare), ours)
+
+
+def _one_way(ends: Ends) -> Iterator[Figure]:
+    bare, ours = _rounds((AIOMQTT, OURS), ends, count=PACED, how="paced")
+    for share, limit in ((0.5, 1.5), (0.99, None)):
+        ratio = statistics.median(b.at(share) / a.at(share) for a, b in zip(bare, ours, strict=True))
+        times = [statistics.median(one.at(share) for one in side) for side in (bare, ours)]
+        detail = f"{times[0]:.2f} ms bare aiomqtt, {times[1]:.2f} ms letters, at 150/s"
+        yield Figure(f"one way p{share * 100:.0f}, letters / bare", ratio, "x", limit, detail)
+
+
+def _rounds(
+    sides: Sequence[Side], ends: Ends, *, count: int, how: str, pairs: int = 1
+) -> list[list[Outcome]]:
+    """The outcomes of each side, taken in turns; which one begins changes from round to round."""
+    taken: dict[str, list[Outcome]] = {side.name: [] for side in sides}
+    for number in range(ROUNDS):
+        turn = number % len(sides)
+        for side in (*sides[turn:], *sides[:turn]):
+            taken[side.name].append(one_run(side, ends, count=count, how=how, pairs=pairs))
+    return [taken[side.name] for side in sides]
+
+
+def _share(
+    what: str, least: float | None, other: tuple[Side, Sequence[Outcome]], ours: Sequence[Outcome]
+) -> Figure:
+    """How much of the bare rate is left, by the median of the rounds."""
+    side, bare = other
+    ratios = sorted(mine.rate / its.rate for its, mine in zip(bare, ours, strict=True))
+    rates = [statistics.median(one.rate for one in every) for every in (bare, ours)]
+    detail = f"{rates[0]:.0f}/s, letters {rates[1]:.0f}/s; rounds {ratios[0]:.2f} to {ratios[-1]:.2f}"
+    return Figure(
+        f"of {side.name}, {what}", statistics.median(ratios), "x", least, detail, more_is_better=True
+    )
+
+
+GROUPS = (Group("bus", "letters with their journal on, against bare MQTT clients", measure_bus),)

@@ -16,10 +16,14 @@ class Figure:
     unit: str
     limit: float | None
     detail: str = ""
+    more_is_better: bool = False
+    """*limit* is the least, not the most."""
 
     @property
     def holds(self) -> bool:
-        return self.limit is None or self.value <= self.limit
+        if self.limit is None:
+            return True
+        return self.value >= self.limit if self.more_is_better else self.value <= self.limit
 
 
 @dataclass(frozen=True)

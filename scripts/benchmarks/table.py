@@ -46,7 +46,8 @@ def _chosen() -> list[Group]:
 
 
 def _shown(figure: Figure) -> str:
-    limit = "" if figure.limit is None else f"<= {figure.limit:g} {figure.unit}"
+    bound = ">=" if figure.more_is_better else "<="
+    limit = "" if figure.limit is None else f"{bound} {figure.limit:g} {figure.unit}"
     verdict = "" if figure.limit is None else ("kept" if figure.holds else "MISSED")
     return _row(figure.name, f"{figure.value:.2f} {figure.unit}", limit, verdict, figure.detail)
 
