@@ -35,6 +35,7 @@ COMMANDS: dict[str, Row] = {
     "workers": Row("workers_command", "List the lead and the workers of a session."),
     "worker": Row("worker_command", "Used by agents: report on a task."),
     "sessions": Row("sessions_command", "List sessions (as --list-sessions)."),
+    "snapshots": Row("snapshots_command", "List, show and restore what was saved before a removal."),
     "bus": Row("bus_command", "Let agents talk: send, read, list, ask, start …"),
     "doctor": Row("doctor_command", "Say whether a goal would start (as --doctor)."),
 }

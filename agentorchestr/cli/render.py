@@ -41,6 +41,12 @@ class Screen:
         if not self.as_json:
             self._write(self._out, " " * indent + clean(text))
 
+    def block(self, lines: Sequence[str]) -> None:
+        """Show lines that ``clean_block`` gave, with their indents."""
+        if not self.as_json:
+            for line in lines:
+                self._write(self._out, line)
+
     def note(self, text: object) -> None:
         """Say something beside the answer."""
         self._write(self._err, clean(text))
@@ -54,6 +60,12 @@ class Screen:
     def help(self, text: str) -> None:
         """Show a command's own help, which is no text from outside."""
         self._write(self._out, text)
+
+    def raw(self, content: bytes) -> None:
+        """Write *content* as it is, for a pipe or a file."""
+        self._out.flush()
+        self._out.buffer.write(content)
+        self._out.buffer.flush()
 
     def envelope(self, kind: str, data: object) -> None:
         """Show *data* as one JSON document, in ASCII, so that any pipe carries it whole."""

@@ -4,6 +4,8 @@ import re
 
 MINUTE_S = 60
 HOUR_S = 3600
+KILO = 1000
+FEW = 10
 
 # CSI, OSC, DCS and the like (each with its end), then any two-byte escape.
 _SEQUENCES = re.compile(
@@ -29,6 +31,12 @@ def clean_lines(text: object) -> list[str]:
     return lines
 
 
+def clean_block(text: str) -> list[str]:
+    """Give *text* line by line with its indents; what would steer a terminal is left out."""
+    decodable = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return [_CONTROLS.sub(" ", _SEQUENCES.sub("", line.expandtabs())) for line in decodable.split("\n")]
+
+
 def shorten(text: str, limit: int) -> str:
     """Cut a cleaned line to *limit* characters, with a mark that says so."""
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
@@ -47,3 +55,13 @@ def took(seconds: float) -> str:
 def count(number: int, thing: str) -> str:
     """Say how many things there are: ``1 file``, ``2 files``."""
     return f"{number:,} {thing}" + ("" if number == 1 else "s")
+
+
+def size(number: int) -> str:
+    """Say a number of bytes: ``512 B``, ``1.5 kB``, ``20 MB``."""
+    amount = float(number)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < KILO or unit == "GB":
+            break
+        amount /= KILO
+    return f"{amount:.0f} {unit}" if amount >= FEW or unit == "B" else f"{amount:.1f} {unit}"

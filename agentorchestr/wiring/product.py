@@ -17,6 +17,7 @@ HOMES = {
     "read_session": "reading",
     "run_manual_child": "child",
     "run_supervisor": "supervise",
+    "saved_states": "snapshots",
     "start_session": "starting",
     "stop_session": "control",
     "supervisor_alive": "control",

@@ -43,6 +43,8 @@ OUR_BRANCHES = "agentorchestr/"
 UNUSED_MARK = "agentorchestr-unused"
 """In git's administration folder of a tree that no agent was given."""
 READINGS = 3
+REMOVAL = "before its worktree was removed"
+GONE = "its worktree's folder was gone"
 
 
 def remove_worktree(
@@ -87,7 +89,7 @@ def _save(repo: Repository, path: Path, *, session_id: str, worker_id: str, bulk
     for _ in range(READINGS):
         if before.empty:
             return ref
-        ref = write_snapshot(repo, before, session_id=session_id, worker_id=worker_id)
+        ref = write_snapshot(repo, before, session_id=session_id, worker_id=worker_id, why=REMOVAL)
         if before.left_out:
             names = f"{len(before.left_out)} files: {', '.join(before.left_out[:5])}"
             raise WorkAtRisk(
@@ -146,7 +148,7 @@ def _remove_record(repo: Repository, path: Path, *, session_id: str, worker_id: 
     ref = None
     if heads:
         lost = Unsaved(head=heads[0], heads=heads)
-        ref = write_snapshot(repo, lost, session_id=session_id, worker_id=worker_id)
+        ref = write_snapshot(repo, lost, session_id=session_id, worker_id=worker_id, why=GONE)
     run_git(repo.root, "worktree", "remove", "--force", str(path))
     return ref
 

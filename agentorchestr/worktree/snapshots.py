@@ -20,6 +20,11 @@ from agentorchestr.worktree.unsaved import Unsaved, read_unsaved
 
 ROOT = "refs/agentorchestr/snapshots"
 SAVED_SUFFIX = b".saved"
+INDEX_TITLE = "index: "
+"""How the message of the commit begins that holds what was staged."""
+WHY = "Why: "
+LEFT_OUT = "Not saved, over the size limit:"
+REBUILT = "Not saved, since a tool fills it again:"
 COPY_BYTES = 1 << 20
 ATTEMPTS = 5
 
@@ -33,7 +38,9 @@ class SnapshotRow:
     at: int
 
 
-def snapshot(repo: Repository, worktree: Path, *, session_id: str, worker_id: str) -> str | None:
+def snapshot(
+    repo: Repository, worktree: Path, *, session_id: str, worker_id: str, why: str = "asked for"
+) -> str | None:
     """Save what *worktree* holds that no commit holds, and return the ref; None when there is nothing.
 
     Saved are tracked, untracked and ignored files, nested repositories with their history, staged
@@ -41,9 +48,9 @@ def snapshot(repo: Repository, worktree: Path, *, session_id: str, worker_id: st
     Raises ``WorkAtRisk`` when something cannot be read.
     """
     unsaved = read_unsaved(repo, worktree)
-    return (
-        None if unsaved.empty else write_snapshot(repo, unsaved, session_id=session_id, worker_id=worker_id)
-    )
+    if unsaved.empty:
+        return None
+    return write_snapshot(repo, unsaved, session_id=session_id, worker_id=worker_id, why=why)
 
 
 def snapshot_files(
@@ -59,11 +66,12 @@ def snapshot_files(
             files[name] = (str(path), signature)
     if not files:
         return None
-    return write_snapshot(repo, Unsaved(head=head, files=files), session_id=session_id, worker_id=worker_id)
+    unsaved = Unsaved(head=head, files=files)
+    return write_snapshot(repo, unsaved, session_id=session_id, worker_id=worker_id, why="before a landing")
 
 
-def write_snapshot(repo: Repository, unsaved: Unsaved, *, session_id: str, worker_id: str) -> str:
-    """Write *unsaved* as a commit and return its ref, which is new."""
+def write_snapshot(repo: Repository, unsaved: Unsaved, *, session_id: str, worker_id: str, why: str) -> str:
+    """Write *unsaved* as a commit and return its ref, which is new; *why* is one line for the person."""
     folder = f"{ROOT}/{session_id}/{worker_id}"
     run_git(repo.root, "check-ref-format", f"{folder}/1")
     with tempfile.TemporaryFile(dir=repo.git_dir) as stream:
@@ -72,7 +80,8 @@ def write_snapshot(repo: Repository, unsaved: Unsaved, *, session_id: str, worke
             ref = f"{folder}/{max(taken, default=0) + 1}"
             stream.seek(0)
             stream.truncate()
-            _write_stream(stream, ref, unsaved, f"snapshot of {worker_id} in session {session_id}")
+            title = f"snapshot of {worker_id} in session {session_id}"
+            _write_stream(stream, ref, unsaved, title=title, why=why)
             answer = run_git(
                 repo.root,
                 "fast-import",
@@ -102,17 +111,19 @@ def _rows(repo: Repository, folder: str) -> list[SnapshotRow]:
     return [SnapshotRow(ref, commit, int(at)) for ref, commit, at in (line.split(" ") for line in lines)]
 
 
-def _write_stream(out: BinaryIO, ref: str, unsaved: Unsaved, title: str) -> None:
+def _write_stream(out: BinaryIO, ref: str, unsaved: Unsaved, *, title: str, why: str) -> None:
     parents = list(unsaved.heads)
     if unsaved.staged:
-        _commit(out, ref, mark=1, message=f"index: {title}", parents=[unsaved.head] if unsaved.head else [])
+        _commit(
+            out, ref, mark=1, message=f"{INDEX_TITLE}{title}", parents=[unsaved.head] if unsaved.head else []
+        )
         for name, (mode, content) in sorted(unsaved.staged.items(), key=lambda item: item[1][1] != b""):
             line = b"M %s %s %s\n" % (mode, content, _quoted(name)) if content else b"D %s\n" % _quoted(name)
             out.write(line)
         parents.append(":1")
     first = [unsaved.head] if unsaved.head else []
     others = [parent for parent in parents if parent != unsaved.head]
-    _commit(out, ref, mark=2, message=_message(title, unsaved), parents=first + others)
+    _commit(out, ref, mark=2, message=_message(title, why, unsaved), parents=first + others)
     if not unsaved.head:
         out.write(b"deleteall\n")
     for name in sorted(unsaved.deleted):
@@ -131,12 +142,9 @@ def _commit(out: BinaryIO, ref: str, *, mark: int, message: str, parents: list[s
     out.writelines(f"{word} {parent}\n".encode() for word, parent in zip(words, parents, strict=False))
 
 
-def _message(title: str, unsaved: Unsaved) -> str:
-    lines = [title, ""]
-    for heading, names in (
-        ("Not saved, over the size limit:", unsaved.left_out),
-        ("Not saved, since a tool fills it again:", unsaved.rebuildable),
-    ):
+def _message(title: str, why: str, unsaved: Unsaved) -> str:
+    lines = [title, "", f"{WHY}{why}", ""]
+    for heading, names in ((LEFT_OUT, unsaved.left_out), (REBUILT, unsaved.rebuildable)):
         if names:
             lines += [heading, *(f"  {name}" for name in names), ""]
     return "\n".join(lines)
