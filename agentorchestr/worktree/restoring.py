@@ -249,7 +249,7 @@ def _restored(name: bytes) -> bytes:
 
 
 def _complete_nested(folder: Path, entries: Sequence[_Entry]) -> None:
-    """Make the folders without which git does not know a nested repository: a snapshot holds no empty ones."""
+    """Make the folders without which git does not know a nested repository: none is saved empty."""
     for name in {entry.name for entry in entries if entry.name.endswith(b".git" + SAVED_SUFFIX + b"/HEAD")}:
         git_dir = (folder / os.fsdecode(_restored(name))).parent
         for part in ("objects", "refs"):
