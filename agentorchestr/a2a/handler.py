@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agentorchestr.a2a.states import TaskState
-from agentorchestr.a2a.tasks import Artifact, Part, Task
+from agentorchestr.a2a.tasks import Artifact, Json, Message, Part, Task
 
 
 @dataclass(frozen=True)
 class Moved:
-    """The task is in *state* now; *text* says more to whoever asked."""
+    """The task is in *state* now; *text*, or a whole *message*, says more to whoever asked."""
 
     state: TaskState
     text: str = ""
+    message: Message | None = None
+    metadata: Json | None = None
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Left:
     artifact: Artifact
     append: bool = False
     last_chunk: bool = True
+    metadata: Json | None = None
 
 
 Step = Moved | Left
@@ -36,11 +39,15 @@ class AgentHandler(Protocol):
         """Work on *task* and tell each step. The newest turn is ``task.history[-1]``.
 
         When the generator ends the task is completed, unless its last state was final or asks for something.
-        ``start`` is called again for the same task when the requester went on after a question.
+        ``start`` is called again for the same task when the requester went on after a question. An
+        ``A2AError`` raised here is what the requester gets, and the task counts as rejected.
         """
 
     async def cancel(self, task: Task) -> None:
-        """Stop the work on *task*; the iterator of ``start`` is closed afterwards."""
+        """Stop the work on *task*; the iterator of ``start`` is closed afterwards.
+
+        An ``A2AError`` raised here is what the requester gets, and the task goes on.
+        """
 
 
 def working(text: str = "") -> Moved:

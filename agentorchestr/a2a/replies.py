@@ -46,10 +46,10 @@ class Stream:
 
     path: ReplyPath
     task: Callable[[], Task]
-    items: "asyncio.Queue[tuple[Update, int]]" = field(default_factory=asyncio.Queue)
+    items: "asyncio.Queue[tuple[Update | A2AError, int]]" = field(default_factory=asyncio.Queue)
 
-    def tell(self, update: Update, number: int) -> None:
-        """Have *update*, the *number*-th item of its task, sent in its turn."""
+    def tell(self, update: Update | A2AError, number: int) -> None:
+        """Have *update*, the *number*-th item of its task, sent in its turn; nothing follows an error."""
         self.items.put_nowait((update, number))
 
 
@@ -76,6 +76,9 @@ class Outlet:
         while going:
             told = await within(self._clock, self._heartbeat_s, stream.items.get())
             update, number = told or (self._heartbeat(stream.task()), None)
+            if isinstance(update, A2AError):
+                await self.refuse(stream.path, update)
+                return
             if number is None and ends_stream(update):
                 # The task ended while the wait ran out: its last item is in the queue.
                 continue

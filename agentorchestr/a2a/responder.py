@@ -220,14 +220,19 @@ class Responder:
         self._group.create_task(self._cancelled(record, request, path))
 
     async def _cancelled(self, record: TaskRecord, request: RpcRequest, path: ReplyPath) -> None:
-        if await self._runs.cancel(record):
-            await self._outlet.answer(path, self._methods.get(request.params))
+        try:
+            await self._runs.cancel(record)
+        except A2AError as exc:
+            await self._outlet.refuse(path, exc)
         else:
-            await self._outlet.refuse(path, A2AError(Fault.TASK_NOT_CANCELABLE, "the task is over"))
+            await self._outlet.answer(path, self._methods.get(request.params))
 
     async def _held(self, path: ReplyPath, run: Run, history_length: int | None) -> None:
         """Wait a little for the end; then the task as it is, and what follows for those who still listen."""
         await within(self._clock, self._limits.hold_s, run.wait_ended())
+        if run.error is not None:
+            await self._outlet.refuse(path, run.error)
+            return
         stream = self._attached(path, run, with_history(run.task, history_length))
         await self._serve(run, stream)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
+from agentorchestr.a2a.errors import A2AError, Fault
 from agentorchestr.a2a.handler import AgentHandler, Left, Moved, Step
 from agentorchestr.a2a.replies import ReplyPath, Stream, new_id, stamp
 from agentorchestr.a2a.states import TaskState
@@ -42,6 +43,8 @@ class Run:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     work: "asyncio.Task[None] | None" = None
     cancelled: bool = False
+    error: A2AError | None = None
+    """What the requester is told instead of the state, when the handler refused the task."""
     paths: set[tuple[str, bytes]] = field(default_factory=set)
     """Who is answered, by topic and correlation."""
 
@@ -110,31 +113,46 @@ class Runs:
                 self._live[record.task.id.lower()] = lost
                 self._advance(lost, Moved(TaskState.FAILED, "the agent stopped before the task was done"))
 
-    async def cancel(self, record: TaskRecord) -> bool:
-        """Stop a task that runs or waits for its requester. Whether it was not over before."""
+    async def cancel(self, record: TaskRecord) -> None:
+        """Stop a task that runs or waits for its requester.
+
+        Raises ``A2AError`` when it is over, or when the handler cannot stop it; the task goes on then.
+        """
         run = self.live(record.task.id)
         if run is None and not record.task.state.terminal:
             run = self._live[record.task.id.lower()] = Run(record)
         if run is None:
-            return False
+            raise _over()
         run.cancelled = True
-        await within(self._clock, CANCEL_S, self._stopped(run.task))
-        if run.ended.is_set():
-            return run.task.state is TaskState.CANCELED
-        if run.work is not None:
-            run.work.cancel()
-        self._advance(run, Moved(TaskState.CANCELED))
-        return True
+        refused = await within(self._clock, CANCEL_S, self._stopped(run.task))
+        if refused is not None and not run.ended.is_set():
+            run.cancelled = False
+            if run.work is None:
+                del self._live[run.task.id.lower()]
+            raise refused
+        if not run.ended.is_set():
+            if run.work is not None:
+                run.work.cancel()
+            self._advance(run, Moved(TaskState.CANCELED))
+        elif run.task.state is not TaskState.CANCELED:
+            raise _over()
 
-    async def _stopped(self, task: Task) -> None:
+    async def _stopped(self, task: Task) -> A2AError | None:
+        """Have the handler stop; its refusal, if it refused."""
         (raised,) = await asyncio.gather(self._handler.cancel(task), return_exceptions=True)
+        if isinstance(raised, A2AError):
+            return raised
         if raised is not None:
             logger.warning("cancelling failed", extra={"reason": type(raised).__name__})
+        return None
 
     async def _work(self, run: Run) -> None:
         # A handler is somebody else's code: whatever it raises ends its task and nothing more.
         (raised,) = await asyncio.gather(self._follow(run), return_exceptions=True)
-        if isinstance(raised, Exception) and not run.ended.is_set():
+        if isinstance(raised, A2AError) and not run.ended.is_set():
+            run.error = raised
+            self._advance(run, Moved(TaskState.REJECTED, str(raised)))
+        elif isinstance(raised, Exception) and not run.ended.is_set():
             logger.error("task failed", exc_info=raised, extra={"task_id": run.task.id})
             why = str(raised) if isinstance(raised, OrchestrError) else type(raised).__name__
             self._advance(run, Moved(TaskState.FAILED, f"the agent failed: {why}"))
@@ -159,7 +177,7 @@ class Runs:
             if isinstance(update, StatusUpdate) or update.last_chunk:
                 self._store.save(run.record)
             for stream in run.streams:
-                stream.tell(update, run.record.items)
+                stream.tell(run.error or update, run.record.items)
             if isinstance(update, StatusUpdate):
                 self._told(update)
             if ends_stream(update):
@@ -168,18 +186,25 @@ class Runs:
 
     def _updates(self, task: Task, step: Step) -> Iterator[StatusUpdate | ArtifactUpdate]:
         match step:
-            case Moved(state, text):
-                said = None
-                if text:
-                    said = Message(new_id(), Role.AGENT, (Part(text=text),), task.context_id, task.id)
+            case Moved(state, text, said, metadata):
+                if text and said is None:
+                    said = Message(new_id(), Role.AGENT, (Part(text=text),))
+                if said is not None:
+                    said = replace(said, context_id=task.context_id, task_id=task.id)
                 status = TaskStatus(state, said, stamp(self._clock.now()))
-                yield StatusUpdate(task.id, task.context_id, status)
+                yield StatusUpdate(task.id, task.context_id, status, metadata)
             case Left():
                 yield from _pieces(task, step)
 
 
+def _over() -> A2AError:
+    return A2AError(Fault.TASK_NOT_CANCELABLE, "the task is over")
+
+
 def _pieces(task: Task, left: Left) -> Iterator[ArtifactUpdate]:
-    whole = ArtifactUpdate(task.id, task.context_id, left.artifact, left.append, left.last_chunk)
+    whole = ArtifactUpdate(
+        task.id, task.context_id, left.artifact, left.append, left.last_chunk, left.metadata
+    )
     parts = left.artifact.parts
     if len(parts) != 1 or parts[0].text is None or len(parts[0].text) <= PIECE_CHARS:
         yield whole

@@ -15,6 +15,7 @@ class Puppet:
         self.started: list[Task] = []
         self.cancelled: list[str] = []
         self.closed = 0
+        self.refusal: Exception | None = None
 
     async def start(self, task: Task) -> AsyncGenerator[Step]:
         self.started.append(task)
@@ -28,6 +29,8 @@ class Puppet:
 
     async def cancel(self, task: Task) -> None:
         self.cancelled.append(task.id)
+        if self.refusal is not None:
+            raise self.refusal
 
     def do(self, *steps: Step | Exception | None) -> None:
         for step in steps:

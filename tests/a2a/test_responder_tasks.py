@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 
+from agentorchestr.a2a.errors import A2AError, Fault
 from agentorchestr.a2a.handler import artifact, asks, completed, working
 from agentorchestr.a2a.store import MemoryTaskStore
 from agentorchestr.errors import AgentError
 from agentorchestr.model.carrier import Properties
 from tests.a2a.agents import Puppet
-from tests.a2a.answering import answering, told
+from tests.a2a.answering import answering, error_of, told
 from tests.a2a.bus import Bus, Packet
 from tests.a2a.fake_clock import FakeClock
 from tests.a2a.raw import BEN, TASK, read, request, send, states
@@ -164,3 +165,34 @@ async def test_requests_are_acknowledged_after_the_task_is_stored(
         wire.put(Marked(f"$a2a/v1/request/{BEN}", send(), properties))
         await told(ann, clock)
     assert order[:2] == ["stored", "acknowledged"]
+
+
+async def test_a_handler_may_refuse_to_stop_and_the_task_goes_on(
+    bus: Bus, clock: FakeClock, puppet: Puppet
+) -> None:
+    puppet.refusal = A2AError(Fault.TASK_NOT_CANCELABLE, "too late")
+    async with answering(bus, clock, puppet) as ann:
+        await ann.ask(BEN, send(), correlation=b"stream")
+        await told(ann, clock)
+        await ann.ask(BEN, request("CancelTask", {"id": TASK}), correlation=b"cancel")
+        (refused,) = await told(ann, clock)
+        assert refused.properties.correlation == b"cancel"
+        assert error_of(refused)["code"] == Fault.TASK_NOT_CANCELABLE.code
+        puppet.do(completed())
+        assert states(await told(ann, clock)) == ["COMPLETED"]
+
+
+async def test_a_handler_may_refuse_a_task_with_an_error_of_the_protocol(
+    bus: Bus, clock: FakeClock, puppet: Puppet
+) -> None:
+    async with answering(bus, clock, puppet) as ann:
+        puppet.do(A2AError(Fault.CONTENT_TYPE_NOT_SUPPORTED, "no pictures"))
+        await ann.ask(BEN, send("SendMessage"), correlation=b"held")
+        (refused,) = await told(ann, clock)
+        assert error_of(refused)["code"] == Fault.CONTENT_TYPE_NOT_SUPPORTED.code
+        await ann.ask(BEN, send(), correlation=b"again")
+        (again,) = await told(ann, clock)
+        assert states([again]) == ["REJECTED"]
+        puppet.do(A2AError(Fault.CONTENT_TYPE_NOT_SUPPORTED, "no pictures"))
+        await ann.ask(BEN, send(task_id=TASK[:-1] + "0"), correlation=b"stream")
+        assert states(await told(ann, clock)) == ["SUBMITTED", "-32005"]
