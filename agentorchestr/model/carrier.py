@@ -1,5 +1,6 @@
 """The port between agents that talk and whatever carries their bytes: a broker, or this process itself."""
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -91,3 +92,33 @@ class Transport(Protocol):
 
     async def wait_connected(self, *, timeout_s: float) -> bool:
         """Whether there is a connection within *timeout_s*."""
+
+
+# Mosquitto hangs up on a text with one of these; MQTT 5.0, section 1.5.4, allows it to.
+UNSAYABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+TEXT_BYTES = 65535
+
+
+def sayable(topic: str, properties: Properties) -> bool:
+    """Whether a broker takes these words: one that does not ends the connection, so it must not see them."""
+    words = [topic, properties.response_topic, properties.content_type]
+    words += [word for pair in properties.user for word in pair]
+    topics = [topic] + [properties.response_topic] * bool(properties.response_topic)
+    return (
+        all(map(_is_text, words))
+        and all(one and not {"+", "#"} & set(one) for one in topics)
+        and len(properties.correlation) <= TEXT_BYTES
+        and (properties.expiry_s is None or 0 <= properties.expiry_s < 2**32)
+    )
+
+
+def _is_text(word: str) -> bool:
+    return UNSAYABLE.search(word) is None and len(word.encode()) <= TEXT_BYTES
+
+
+def packet_bytes(topic: str, payload: bytes, properties: Properties) -> int:
+    """An upper bound of the size of the publish on the wire, a few bytes above the true one."""
+    words = [topic, properties.response_topic, properties.content_type]
+    words += [word for pair in properties.user for word in pair]
+    text = sum(len(word.encode()) + 3 for word in words)
+    return len(payload) + len(properties.correlation) + text + 32

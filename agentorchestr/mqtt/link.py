@@ -12,10 +12,10 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from agentorchestr.errors import CarrierGone, CarrierRefused
-from agentorchestr.model.carrier import Delivered, Properties, leaves_out_own
+from agentorchestr.model.carrier import Delivered, Properties, leaves_out_own, packet_bytes, sayable
 from agentorchestr.mqtt.endpoint import Endpoint
 from agentorchestr.mqtt.hello import ANSWER_S, Hello, Welcome, dial, make_client, welcome_of
-from agentorchestr.mqtt.properties import from_paho, packet_bytes, sayable, to_paho
+from agentorchestr.mqtt.properties import from_paho, to_paho
 from agentorchestr.mqtt.pump import Pump
 from agentorchestr.process import offload
 

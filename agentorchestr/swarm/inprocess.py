@@ -16,6 +16,8 @@ from agentorchestr.model.carrier import (
     Properties,
     Will,
     leaves_out_own,
+    packet_bytes,
+    sayable,
 )
 from agentorchestr.model.mail import Address
 from agentorchestr.swarm.topics import matches
@@ -119,7 +121,9 @@ class LocalCarrier:
         self, sender: Address, topic: str, payload: bytes, *, properties: Properties, retain: bool
     ) -> Delivered:
         """Hand a message to all who listen."""
-        if len(payload) > PACKET_BYTES or not may_write(sender, topic):
+        if not sayable(topic, properties) or packet_bytes(topic, payload, properties) > PACKET_BYTES:
+            return Delivered.REFUSED
+        if not may_write(sender, topic):
             return Delivered.REFUSED
         expiry_s = properties.expiry_s
         until = 0.0 if expiry_s is None else self._clock.monotonic() + expiry_s

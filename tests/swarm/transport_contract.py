@@ -341,6 +341,47 @@ async def the_messages_end_with_the_transport(world: World) -> None:
     assert [message async for message in waiting] == []
 
 
+UNSAYABLE: tuple[tuple[str, Properties], ...] = (
+    *(
+        (inbox(BEN, ANN), properties)
+        for properties in (
+            Properties(user=(("a2a-subject", "two\nlines"),)),
+            Properties(user=(("nul\0", ""),)),
+            Properties(user=(("a2a-x", "y" * 65536),)),
+            Properties(content_type="\ud800"),
+            Properties(response_topic="a/#"),
+            Properties(correlation=b"x" * 65536),
+            Properties(expiry_s=-1),
+            Properties(expiry_s=2**32),
+        )
+    ),
+    *((topic, Properties()) for topic in (f"{LETTERS_ROOT}/all/+", f"{LETTERS_ROOT}/all/\x7f", "")),
+)
+"""Topics and properties that MQTT does not let pass."""
+LARGEST_BYTES = 1024 * 1024
+
+
+async def words_that_no_broker_takes_are_refused(world: World) -> None:
+    async with world.transport(ANN) as ann, world.transport(BEN) as ben:
+        await ben.subscribe([own_inbox(BEN)])
+        for topic, properties in UNSAYABLE:
+            assert await ann.publish(topic, b"x", properties=properties) is Delivered.REFUSED
+        assert await ann.publish(inbox(BEN, ANN), b"small") is Delivered.ACCEPTED
+        assert await taken(ben, 1) == [b"small"]
+
+
+async def what_is_too_large_is_refused(world: World) -> None:
+    async with world.transport(ANN) as ann, world.transport(BEN) as ben:
+        await ben.subscribe([own_inbox(BEN)])
+        large = b"x" * (LARGEST_BYTES - 1000)
+        assert await ann.publish(inbox(BEN, ANN), large) is Delivered.ACCEPTED
+        assert await ann.publish(inbox(BEN, ANN), b"x" * LARGEST_BYTES) is Delivered.REFUSED
+        crowded = Properties(user=tuple(("a2a-x", "y" * 60000) for _ in range(20)))
+        assert await ann.publish(inbox(BEN, ANN), b"", properties=crowded) is Delivered.REFUSED
+        assert await ann.publish(inbox(BEN, ANN), b"small") is Delivered.ACCEPTED
+        assert await taken(ben, 2) == [large, b"small"]
+
+
 CONTRACT: tuple[Contract, ...] = (
     a_letter_arrives_as_it_was_sent,
     any_bytes_and_no_properties_are_fine,
@@ -366,4 +407,6 @@ CONTRACT: tuple[Contract, ...] = (
     writing_under_another_name_is_refused,
     listening_in_on_another_hears_nothing,
     the_messages_end_with_the_transport,
+    words_that_no_broker_takes_are_refused,
+    what_is_too_large_is_refused,
 )
