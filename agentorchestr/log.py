@@ -5,7 +5,7 @@ import logging
 import os
 from pathlib import Path
 
-EXTRA_KEYS = ("session_id", "worker_id", "pane_id", "branch", "topic", "took_ms", "detail")
+EXTRA_KEYS = ("session_id", "worker_id", "pane_id", "branch", "topic", "took_ms", "detail", "why")
 
 
 class JsonLines(logging.Formatter):

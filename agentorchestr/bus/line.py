@@ -21,7 +21,6 @@ from agentorchestr.mqtt.endpoint import (
 from agentorchestr.paths import Paths, write_private
 
 BROKER_VARIABLE = "AGENTORCHESTR_BROKER"
-LOGIN_FILE_VARIABLE = "AGENTORCHESTR_BROKER_LOGIN_FILE"
 SESSION_EXPIRY_S = 7 * 86400
 """How long a broker keeps what comes in while an agent is away."""
 
@@ -49,14 +48,13 @@ class Place:
         login_file: Path | None = None,
     ) -> "Place":
         """Fill in from *env* what is not given."""
-        named = env.get(LOGIN_FILE_VARIABLE, "")
         return cls(
             Paths.from_env(env),
             env,
             me,
             broker or env.get(BROKER_VARIABLE, ""),
             login,
-            login_file or (Path(named) if named else None),
+            login_file,
         )
 
     @property

@@ -100,7 +100,7 @@ def _list(line: Line, place: Place) -> list[AgentCard]:
         )
         async with made as connection:
             if not await connection.wait_connected(timeout_s=CONNECTS_S if not place.is_private else 1.0):
-                raise CarrierGone(f"no broker answers at {line.endpoint}")
+                raise connection.trouble or CarrierGone(f"no broker answers at {line.endpoint}")
             return await list_cards(connection, place.me)
 
     return asyncio.run(work())

@@ -26,7 +26,7 @@ async def _publish(line: Line, me: str, parcels: Sequence[Parcel]) -> list[Deliv
     )
     async with made as connection:
         if not await connection.wait_connected(timeout_s=CONNECTS_S):
-            raise CarrierGone(f"no broker answers at {line.endpoint}")
+            raise connection.trouble or CarrierGone(f"no broker answers at {line.endpoint}")
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(

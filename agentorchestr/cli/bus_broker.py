@@ -1,7 +1,7 @@
 """``agentorchestr bus up``, ``down`` and ``doctor``: the broker itself."""
 
 import asyncio
-from dataclasses import fields
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -10,26 +10,16 @@ from agentorchestr.bus.line import Place, open_line
 from agentorchestr.bus.names import ORG
 from agentorchestr.cli.bus_options import broker_words, desk_in
 from agentorchestr.cli.common import json_option, shell_in
+from agentorchestr.cli.named_broker import keep_quiet
 from agentorchestr.cli.render import Screen
 from agentorchestr.errors import BusError
+from agentorchestr.model.broker import BrokerAbilities, ability_rows
 from agentorchestr.model.mail import Address
 from agentorchestr.mqtt.broker import ensure_broker, stop_broker
-from agentorchestr.mqtt.probe import BrokerAbilities, probe_broker
+from agentorchestr.mqtt.probe import address_of_login, probe_broker
 
 EXIT_FAILED = 2
 PROBE = Address(ORG, "cli", "doctor")
-NEEDED = {
-    "a2a_topics": "agents' cards and A2A requests",
-    "retained": "cards for who comes later",
-    "session_expiry": "messages for agents that are away",
-}
-WANTED = {
-    "will": "an agent that crashed shows as gone",
-    "will_delay": "a short cut shows nobody as gone",
-    "nobody_there": "a sender hears at once that nobody is there",
-    "shared": "shared subscriptions",
-    "shared_on_a2a": "pools of A2A agents without a dispatcher",
-}
 
 
 @click.command("up")
@@ -73,37 +63,27 @@ def doctor(ctx: click.Context, /, **words: Any) -> int:
         where, abilities = _probe(desk.place)
     except BusError as exc:
         if screen.as_json:
-            screen.envelope("broker_doctor", {"reachable": False, "why": str(exc), "abilities": None})
+            screen.envelope(
+                "broker_doctor",
+                {"reachable": False, "why": str(exc), "hint": exc.hint or None, "abilities": None},
+            )
             return EXIT_FAILED
         raise
-    able = {field.name: getattr(abilities, field.name) for field in fields(abilities)}
     if screen.as_json:
+        able = asdict(abilities)
         screen.envelope("broker_doctor", {"reachable": True, "broker": where, "abilities": able})
     else:
         screen.line(f"broker: {where}")
-        rows = [(_mark(able[name], needed=True), name, what) for name, what in NEEDED.items()]
-        rows += [(_mark(able[name], needed=False), name, what) for name, what in WANTED.items()]
-        limit = f"{abilities.packet_bytes:,} bytes" if abilities.packet_bytes else "no limit told"
-        rows.append(("ok", "packet_bytes", f"largest message: {limit}"))
+        rows = [(row.mark, row.name, row.about) for row in ability_rows(abilities)]
         screen.table(("", "ability", "for"), rows, empty="")
-    return 0 if all(able[name] for name in NEEDED) else EXIT_FAILED
+    return EXIT_FAILED if abilities.lacking else 0
 
 
 def _probe(place: Place) -> tuple[str, BrokerAbilities]:
+    keep_quiet()
     with open_line(place) as line:
         # Only the admin of the private broker may try out everything.
         login = ensure_broker(place.paths).admin if place.is_private else line.login
         # A broker that lets a login write under its own name only is probed under that name.
-        me = None if login is None else _named(login.user)
+        me = address_of_login(login)
         return str(line.endpoint), asyncio.run(probe_broker(line.endpoint, login, address=me))
-
-
-def _named(user: str) -> Address | None:
-    try:
-        return Address.parse(user)
-    except ValueError:
-        return None
-
-
-def _mark(works: object, *, needed: bool) -> str:
-    return "ok" if works else "FAILED" if needed else "no"

@@ -75,7 +75,7 @@ def run(shell: Shell, options: Options) -> int:
     if mode == "--doctor":
         from agentorchestr.cli.doctor_command import show_findings
 
-        return show_findings(shell)
+        return show_findings(shell, broker=options.broker)
     from agentorchestr.cli.start import start
 
     return start(replace(shell, as_json=options.as_json or shell.as_json), options)

@@ -7,8 +7,10 @@ import click
 from agentorchestr.agents.catalogue import load_catalogue
 from agentorchestr.cli.common import json_option, shell_in
 from agentorchestr.cli.inputs import find_project
+from agentorchestr.cli.named_broker import try_broker
 from agentorchestr.cli.product import Shell
 from agentorchestr.cli.render import Screen
+from agentorchestr.doctor.broker import broker_findings
 from agentorchestr.doctor.checks import examine
 from agentorchestr.doctor.findings import Finding, failed, fine, would_start
 
@@ -17,15 +19,17 @@ from agentorchestr.doctor.findings import Finding, failed, fine, would_start
 @click.option(
     "--project", metavar="DIR", default="", help="Look at this repository; default: this directory."
 )
+@click.option("--broker", metavar="URL", default="", help="Try out this MQTT broker as well.")
 @json_option
 @click.pass_context
-def command(ctx: click.Context, /, *, project: str, as_json: bool) -> int:
+def command(ctx: click.Context, /, *, project: str, broker: str, as_json: bool) -> int:
     """Say whether a goal would start, and what to type when it would not."""
-    return show_findings(shell_in(ctx, as_json=as_json, project=project))
+    return show_findings(shell_in(ctx, as_json=as_json, project=project), broker=broker)
 
 
-def show_findings(shell: Shell) -> int:
-    """Show every finding; 0 only when a goal would start."""
+def show_findings(shell: Shell, *, broker: str = "") -> int:
+    """Show every finding, with those of *broker* if one is named; 0 only when a goal would start."""
+    tried = broker_findings(*try_broker(shell, broker)) if broker else ()
     found = examine(
         shell.paths,
         shell.env,
@@ -34,6 +38,7 @@ def show_findings(shell: Shell) -> int:
         probe=lambda: shell.product.detect(shell.paths, shell.env),
         more=(look_at_packages,),
     )
+    found = (*found, *tried)
     screen = Screen(as_json=shell.as_json)
     starts = would_start(found)
     if screen.as_json:

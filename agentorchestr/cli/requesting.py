@@ -9,6 +9,7 @@ from agentorchestr.agents.catalogue import load_catalogue
 from agentorchestr.cli.choosing import Catalogue, Team, Wanted, check_names, choose_alone, choose_team
 from agentorchestr.cli.goals import ask_agents, read_goal
 from agentorchestr.cli.inputs import check_workers, find_project, read_duration
+from agentorchestr.cli.named_broker import check_broker
 from agentorchestr.cli.options import Options
 from agentorchestr.cli.product import Shell
 from agentorchestr.cli.render import Screen
@@ -21,6 +22,7 @@ from agentorchestr.errors import MissingDependency, UsageError
 from agentorchestr.model.request import SessionRequest
 from agentorchestr.model.setup import WorktreeSetup
 from agentorchestr.model.verdict import CheckCommand
+from agentorchestr.mqtt.endpoint import with_whole_paths
 from agentorchestr.verify.detect import checks_from_option, detect_checks
 from agentorchestr.worktree.repository import find_repository
 from agentorchestr.worktree.setup import propose_setup
@@ -71,8 +73,8 @@ def build_request(shell: Shell, screen: Screen, options: Options) -> SessionRequ
         manual=options.manual,
         role=cheap.role,
         setup=setup,
-        broker=check_broker(options.broker),
-        environment=dict(shell.env),
+        broker=check_broker(shell, screen, options.broker),
+        environment=with_whole_paths(shell.env, shell.cwd),
     )
 
 
@@ -113,15 +115,6 @@ def _wanted(options: Options, user: UserConfig) -> Wanted:
         return Wanted(agents if inside else (options.lead, *agents) if agents else (), options.lead)
     default = user.lead or ""
     return Wanted(agents, default if default in agents or not agents else "")
-
-
-def check_broker(url: str) -> str:
-    """Give the broker's URL, once it can be read. Raises ``UsageError``."""
-    if url:
-        from agentorchestr.mqtt.endpoint import parse_broker_url
-
-        parse_broker_url(url)
-    return url
 
 
 def check_role(role: str) -> str:

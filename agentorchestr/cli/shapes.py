@@ -1,5 +1,7 @@
 """Sessions and workers as JSON: our own stable shapes, not whatever the values happen to hold."""
 
+from dataclasses import asdict
+
 from agentorchestr.model.states import MergeResult, Outcome
 from agentorchestr.model.verdict import MergeAttempt, Verdict
 from agentorchestr.model.view import SessionView, Tokens, WorkerView
@@ -35,6 +37,17 @@ def session_shape(view: SessionView, *, alive: bool) -> Shape:
         "ended_at": view.ended_at,
         "summary": view.end_summary or view.goal_summary,
         "landed_on": view.landed or None,
+    }
+
+
+def bus_shape(view: SessionView) -> Shape:
+    """Give how the session's agents meet others: over which broker, what it can do, or why not at all."""
+    tried = view.broker_tried
+    found = tried.abilities if tried is not None else None
+    return {
+        "broker": view.created.broker or None,
+        "problem": view.off_bus or (tried.why if tried is not None else "") or None,
+        "abilities": asdict(found) if found is not None else None,
     }
 
 
@@ -134,6 +147,7 @@ def report_shape(view: SessionView, *, alive: bool) -> Shape:
         **session_shape(view, alive=alive),
         "unverified_reason": view.unverified_reason or None,
         "team": [worker_shape(worker) for worker in view.workers.values()],
+        "bus": bus_shape(view),
         "merges": [merge_shape(attempt) for attempt in view.merges],
         "checks": [check.shown for check in view.created.checks],
         "verdict": verdict_shape(verdict) if verdict is not None else None,

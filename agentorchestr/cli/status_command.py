@@ -10,7 +10,7 @@ from agentorchestr.cli.render import Screen
 from agentorchestr.cli.report import report_lines
 from agentorchestr.cli.sessions_command import is_alive
 from agentorchestr.cli.shapes import report_shape, session_state
-from agentorchestr.cli.text import clean_lines, took
+from agentorchestr.cli.text import clean, clean_lines, took
 
 GOAL_LINES = 5
 
@@ -33,6 +33,8 @@ def command(ctx: click.Context, /, *, session_id: str, project: str, as_json: bo
     if len(goal) > GOAL_LINES:
         screen.line(f"… {len(goal) - GOAL_LINES} more lines: agentorchestr status {view.session_id} --json")
     screen.table(HEADERS, worker_rows(view, now=time.time()), empty="no worker yet")
+    if view.off_bus:
+        screen.line(clean(view.off_bus))
     if view.outcome is not None:
         for indent, line in report_lines(view):
             screen.line(line, indent=indent)

@@ -82,6 +82,8 @@ def _session(view: SessionView, item: Recorded) -> SessionView:
             return replace(view, landed=f"{branch} at {commit}", landing_problem="")
         case f.NotOnBus(why=why):
             return replace(view, off_bus=why)
+        case f.BrokerTried():
+            return replace(view, broker_tried=item.fact, off_bus="")
         case f.LandingFailed(why=why):
             return replace(view, landing_problem=why)
         case f.SessionEnded(outcome=outcome, summary=summary):

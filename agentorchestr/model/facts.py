@@ -21,6 +21,7 @@ from agentorchestr.model.agent_facts import (
     WorkerUnclear,
     WorktreeReady,
 )
+from agentorchestr.model.broker import BrokerAbilities
 from agentorchestr.model.setup import WorktreeSetup
 from agentorchestr.model.states import Outcome
 from agentorchestr.model.team_facts import (
@@ -38,6 +39,7 @@ from agentorchestr.model.verdict import CheckCommand, MergeAttempt, Verdict
 __all__ = [
     "AgentReady",
     "AgentSeen",
+    "BrokerTried",
     "DoorbellRung",
     "EventsRead",
     "Fact",
@@ -190,6 +192,16 @@ class NotOnBus:
 
 
 @dataclass(frozen=True)
+class BrokerTried:
+    """What the broker that the person named can do, tried when the session came to it."""
+
+    broker: str
+    abilities: BrokerAbilities | None
+    """None: it could not be tried, for the reason *why*."""
+    why: str = ""
+
+
+@dataclass(frozen=True)
 class LandingFailed:
     """``--land`` was asked for and could not be done; the result stays on the integration branch."""
 
@@ -235,6 +247,7 @@ Fact = (
     | Landed
     | LandingFailed
     | NotOnBus
+    | BrokerTried
     | WorkerStalled
     | WorkerUnclear
     | TokensCounted

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from agentorchestr.model.facts import SessionCreated
+from agentorchestr.model.facts import BrokerTried, SessionCreated
 from agentorchestr.model.states import LEAD, Outcome, Report, WorkerState
 from agentorchestr.model.verdict import MergeAttempt, Verdict
 
@@ -178,6 +178,8 @@ class SessionView:
     landed: str = ""
     off_bus: str = ""
     """Why agents of this session cannot write to others outside it; empty when they can."""
+    broker_tried: BrokerTried | None = None
+    """What the broker that was named can do; None before that is known, and for the private one."""
     landing_problem: str = ""
     """Why ``--land`` could not be done."""
     outcome: Outcome | None = None

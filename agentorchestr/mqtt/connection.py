@@ -53,6 +53,8 @@ class MqttConnection:
         self._clock = clock
         self._filters: dict[str, None] = {}
         self._link: Link | None = None
+        self.trouble: BusError | None = None
+        """Why the last try to connect failed; None after one that did not."""
         self._connected = asyncio.Event()
         self._incoming: asyncio.Queue[Received | None] = asyncio.Queue()
 
@@ -171,9 +173,8 @@ class MqttConnection:
                 if isinstance(exc, CarrierRefused) and not first.done():
                     first.set_exception(exc)
                     return
-                logger.warning(
-                    "no connection to the broker", extra={"broker": str(self.endpoint), "why": str(exc)}
-                )
+                self.trouble = exc
+                logger.warning("no connection to the broker", extra={"detail": f"{self.endpoint}: {exc}"})
             if not first.done():
                 first.set_result(None)
             if self._clock.monotonic() - began > STEADY_S:
@@ -188,7 +189,7 @@ class MqttConnection:
         try:
             await offload(self._revive)
         except OrchestrError as exc:
-            logger.warning("broker not revived", extra={"broker": str(self.endpoint), "why": str(exc)})
+            logger.warning("broker not revived", extra={"detail": f"{self.endpoint}: {exc}"})
 
     async def _live_once(self, first: asyncio.Future[None]) -> None:
         """One connection from its begin to its end."""
@@ -200,6 +201,7 @@ class MqttConnection:
             link.cut("given up")
             raise
         self._link = link
+        self.trouble = None
         self._connected.set()
         if not first.done():
             first.set_result(None)

@@ -19,6 +19,8 @@ PASSWORD_VARIABLE = "AGENTORCHESTR_BROKER_PASSWORD"  # noqa: S105 - the name of 
 CA_VARIABLE = "AGENTORCHESTR_BROKER_CA"
 CERT_VARIABLE = "AGENTORCHESTR_BROKER_CERT"
 KEY_VARIABLE = "AGENTORCHESTR_BROKER_KEY"
+LOGIN_FILE_VARIABLE = "AGENTORCHESTR_BROKER_LOGIN_FILE"
+FILE_VARIABLES = (CA_VARIABLE, CERT_VARIABLE, KEY_VARIABLE, LOGIN_FILE_VARIABLE)
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,11 @@ class TlsFiles:
                 context.load_cert_chain(self.cert, self.key, password="")
         except OSError as exc:
             named = ", ".join(str(file) for file in (self.ca, self.cert, self.key) if file is not None)
-            raise UsageError(f"cannot read the certificates for the broker: {exc} ({named})") from exc
+            why = exc.strerror or getattr(exc, "reason", "") or str(exc)
+            raise UsageError(
+                f"cannot read the certificates for the broker: {why} ({named})",
+                hint=f"{CA_VARIABLE}, {CERT_VARIABLE}, {KEY_VARIABLE}: PEM files, the key without a password",
+            ) from exc
         return context
 
 
@@ -119,11 +125,23 @@ def read_login(file: Path) -> Login:
 
 
 def login_from_env(env: Mapping[str, str]) -> Login | None:
-    """The login that the environment names, or None. Raises ``UsageError`` for a password without a user."""
+    """The login that the environment names, or None: two variables, else a file.
+
+    Raises ``UsageError`` for a password without a user, and for a file that does not do.
+    """
     user, password = env.get(USER_VARIABLE, ""), env.get(PASSWORD_VARIABLE, "")
     if password and not user:
         raise UsageError(f"{PASSWORD_VARIABLE} is set and {USER_VARIABLE} is not")
-    return Login(user, password) if user else None
+    if user:
+        return Login(user, password)
+    file = env.get(LOGIN_FILE_VARIABLE, "")
+    return read_login(Path(file)) if file else None
+
+
+def with_whole_paths(env: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """*env* with the broker's files as they are seen from everywhere; *folder* is where they were named."""
+    whole = {name: str(folder / Path(env[name]).expanduser()) for name in FILE_VARIABLES if env.get(name)}
+    return {**env, **whole}
 
 
 def tls_from_env(env: Mapping[str, str]) -> TlsFiles:

@@ -11,12 +11,13 @@ from paho.mqtt.properties import Properties as PahoProperties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from agentorchestr.errors import CarrierGone, CarrierRefused
+from agentorchestr.errors import CarrierGone
 from agentorchestr.model.carrier import Delivered, Properties, leaves_out_own, packet_bytes, sayable
 from agentorchestr.mqtt.endpoint import Endpoint
 from agentorchestr.mqtt.hello import ANSWER_S, Hello, Welcome, dial, make_client, welcome_of
 from agentorchestr.mqtt.properties import from_paho, to_paho
 from agentorchestr.mqtt.pump import Pump
+from agentorchestr.mqtt.refusals import not_open, refused
 from agentorchestr.process import offload
 
 LEAVE_S = 2.0
@@ -90,31 +91,18 @@ class Link:
         except BaseException as exc:
             self.cut(str(exc))
             if isinstance(exc, OSError | CarrierGone):
-                raise self._not_open(exc) from exc
+                raise not_open(self._endpoint, exc) from exc
             raise
         if reason.value >= FAILED:
             self.cut(str(reason))
-            raise CarrierRefused(
-                f"the broker at {self._endpoint} refused the connection of {self._hello.client_id}: {reason}"
-            )
+            has_login = self._hello.login is not None
+            raise refused(self._endpoint, self._hello.client_id, reason, has_login=has_login)
         self._window = asyncio.Semaphore(min(IN_FLIGHT, self.welcome.receive_maximum))
 
     def _dial(self) -> None:
         dial(self._client, self._endpoint, self._hello)
         if self.ended.is_set() and (sock := self._client.socket()) is not None:
             sock.close()  # nobody waits for it any more
-
-    def _not_open(self, exc: OSError | CarrierGone) -> CarrierGone | CarrierRefused:
-        if isinstance(exc, ssl.SSLError):
-            return CarrierRefused(f"no trust between us and {self._endpoint}: {exc}")
-        if self._endpoint.tls is not None and isinstance(exc, CarrierGone):
-            # TLS 1.3 tells of a missing client certificate only after the handshake, by closing.
-            return CarrierRefused(
-                f"{self._endpoint} closed the connection before it answered",
-                hint="does the broker ask for a client certificate?",
-            )
-        why = str(exc) or "no answer in time"
-        return CarrierGone(f"no broker answers at {self._endpoint}: {why}")
 
     async def publish(self, topic: str, payload: bytes, properties: Properties, *, retain: bool) -> Delivered:
         """Publish at QoS 1 and wait for the answer. Raises ``CarrierGone``."""

@@ -1,13 +1,14 @@
 """Find out by trying what a broker can do for us, with one login and one connection at a time."""
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 from agentorchestr.clock import SYSTEM_CLOCK, Clock
 from agentorchestr.errors import BusError, CarrierGone, CarrierRefused
+from agentorchestr.model.broker import BrokerAbilities
 from agentorchestr.model.carrier import A2A_ROOT, Delivered, Properties, Will
 from agentorchestr.model.mail import Address
 from agentorchestr.mqtt.connection import MqttConnection
@@ -17,28 +18,6 @@ ARRIVES_S = 1.0
 WILL_DELAY_S = 1
 WILL_ARRIVES_S = 3.0
 SESSION_S = 60
-
-
-@dataclass(frozen=True)
-class BrokerAbilities:
-    """What worked. What is false here was asked for and did not come."""
-
-    a2a_topics: bool
-    """An ordinary client may publish and subscribe below ``$a2a``, with wildcards and our properties."""
-    shared_on_a2a: bool
-    """Shared subscriptions deliver there: pools need no dispatcher."""
-    shared: bool
-    retained: bool
-    """Cards wait for who comes later."""
-    will: bool
-    will_delay: bool
-    """A will is held back for a moment, so that a short cut shows nobody as gone."""
-    session_expiry: bool
-    """What comes in while an agent is away is kept for it."""
-    nobody_there: bool
-    """The broker says when no subscriber matches."""
-    packet_bytes: int | None
-    """The largest message; None: no limit told."""
 
 
 async def probe_broker(
@@ -54,6 +33,20 @@ async def probe_broker(
     return await _Probe(endpoint, login, me, clock).run()
 
 
+async def greet(endpoint: Endpoint, login: Login | None, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    """Connect once and go, to see whether the broker lets us in. Raises as ``probe_broker``."""
+    me = address_of_login(login) or Address("agentorchestr", "probe", secrets.token_hex(6))
+    async with _Probe(endpoint, login, me, clock).connected(0):
+        pass
+
+
+def address_of_login(login: Login | None) -> Address | None:
+    """The address that a login is named after, which a broker may bind it to; None for another name."""
+    with contextlib.suppress(ValueError):
+        return Address.parse(login.user) if login is not None else None
+    return None
+
+
 class _Probe:
     def __init__(self, endpoint: Endpoint, login: Login | None, me: Address, clock: Clock) -> None:
         self._endpoint = endpoint
@@ -64,20 +57,21 @@ class _Probe:
         self._request = f"{A2A_ROOT}/request/{me}"
 
     async def run(self) -> BrokerAbilities:
-        async with self._connected(0) as line:
+        async with self.connected(0) as line:
             welcome = line.welcome
             packet_bytes = welcome.packet_bytes if welcome else None
             a2a_topics = await self._goes_round(line, f"{self._request}/probe", f"{self._request}/+")
             nobody_there = await self._says(line, f"{self._request}/nobody/here") is Delivered.NOBODY_THERE
             retained = await self._keeps_cards(line)
         # Each on its own connection: an ordinary subscription from before would hear it as well.
-        shared_on_a2a = await self._is_shared(f"{self._request}/pool")
-        shared = shared_on_a2a or await self._is_shared(f"agentorchestr/probe/{self._me}")
+        granted, shared_on_a2a = await self._is_shared(f"{self._request}/pool")
+        shared = shared_on_a2a or all(await self._is_shared(f"agentorchestr/probe/{self._me}"))
         session_expiry = await self._keeps_sessions()
         will_delay, will = await self._tells_wills() if retained else (False, False)
         return BrokerAbilities(
             a2a_topics=a2a_topics,
             shared_on_a2a=shared_on_a2a,
+            shared_on_a2a_granted=granted,
             shared=shared,
             retained=retained,
             will=will,
@@ -88,7 +82,7 @@ class _Probe:
         )
 
     @asynccontextmanager
-    async def _connected(self, expiry_s: int, will: Will | None = None) -> AsyncIterator[MqttConnection]:
+    async def connected(self, expiry_s: int, will: Will | None = None) -> AsyncIterator[MqttConnection]:
         made = MqttConnection(
             self._endpoint,
             client_id=self._me,
@@ -99,7 +93,7 @@ class _Probe:
         )
         async with made as line:
             if not await line.wait_connected(timeout_s=ARRIVES_S):
-                raise CarrierGone(f"no broker answers at {self._endpoint}")
+                raise line.trouble or CarrierGone(f"no broker answers at {self._endpoint}")
             yield line
 
     async def _says(self, line: MqttConnection, topic: str, *, retain: bool = False) -> Delivered:
@@ -130,16 +124,24 @@ class _Probe:
         return False
 
     async def _goes_round(self, line: MqttConnection, topic: str, topic_filter: str) -> bool:
+        return await self._granted(line, topic_filter) and await self._arrives(line, topic)
+
+    async def _granted(self, line: MqttConnection, topic_filter: str) -> bool:
         try:
             await line.subscribe([topic_filter])
         except CarrierRefused:
             return False
+        return True
+
+    async def _arrives(self, line: MqttConnection, topic: str) -> bool:
         said = await self._says(line, topic)
         return said is not Delivered.REFUSED and await self._hears(line, topic)
 
-    async def _is_shared(self, topic: str) -> bool:
-        async with self._connected(0) as line:
-            return await self._goes_round(line, topic, f"$share/agentorchestr.probe/{topic}")
+    async def _is_shared(self, topic: str) -> tuple[bool, bool]:
+        """Whether a shared subscription is granted, and whether it also delivers."""
+        async with self.connected(0) as line:
+            granted = await self._granted(line, f"$share/agentorchestr.probe/{topic}")
+            return granted, granted and await self._arrives(line, topic)
 
     async def _keeps_cards(self, line: MqttConnection) -> bool:
         if await self._says(line, self._card, retain=True) is Delivered.REFUSED:
@@ -149,11 +151,7 @@ class _Probe:
         return kept
 
     async def _has_card(self, line: MqttConnection) -> bool:
-        try:
-            await line.subscribe([self._card])
-        except CarrierRefused:
-            return False
-        return await self._hears(line, self._card)
+        return await self._granted(line, self._card) and await self._hears(line, self._card)
 
     async def _forget_card(self, line: MqttConnection) -> None:
         try:
@@ -162,24 +160,24 @@ class _Probe:
             await line.wait_connected(timeout_s=ARRIVES_S)
 
     async def _keeps_sessions(self) -> bool:
-        async with self._connected(SESSION_S):
+        async with self.connected(SESSION_S):
             pass
-        async with self._connected(SESSION_S) as line:
+        async with self.connected(SESSION_S) as line:
             kept = line.welcome is not None and line.welcome.session_present
-        async with self._connected(0):
+        async with self.connected(0):
             pass  # a clean start ends the session that was kept
         return kept
 
     async def _tells_wills(self) -> tuple[bool, bool]:
         """Whether a will waits while we may come back, and whether it is told when we do not."""
         will = Will(self._card, b"{}", retain=True, delay_s=WILL_DELAY_S)
-        async with self._connected(SESSION_S, will) as line:
+        async with self.connected(SESSION_S, will) as line:
             line.cut(stay_away=True)
-        async with self._connected(SESSION_S, will) as line:
+        async with self.connected(SESSION_S, will) as line:
             held_back = not await self._has_card(line)
             line.cut(stay_away=True)
         await self._clock.pause(WILL_DELAY_S + WILL_ARRIVES_S)
-        async with self._connected(0) as line:
+        async with self.connected(0) as line:
             told = await self._has_card(line)
             await self._forget_card(line)
         return held_back, told

@@ -10,13 +10,14 @@ import contextlib
 import logging
 import socket
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 
-from agentorchestr.errors import OrchestrError, ToolRefused
+from agentorchestr.errors import BusError, OrchestrError, ToolRefused
 from agentorchestr.journal.mailbox import MailStore
 from agentorchestr.model import facts as f
+from agentorchestr.model.broker import NEEDED, BrokerAbilities
 from agentorchestr.model.carrier import Transport, Will
 from agentorchestr.model.mail import Address, AgentCard, Letter, LetterKind, LetterState, Skill
 from agentorchestr.model.states import LEAD
@@ -37,6 +38,8 @@ Dial = Callable[[Address, Will], AbstractAsyncContextManager[Transport]]
 Share = Callable[[Transport, str], AbstractAsyncContextManager[Transport]]
 """From the connection of a worker id to the transport its mail uses."""
 
+Probe = Callable[[], Awaitable[BrokerAbilities]]
+
 
 @dataclass(frozen=True)
 class Carrier:
@@ -48,6 +51,10 @@ class Carrier:
     """The broker binds a sender's name to its login."""
     share: Share
     """Puts whoever else serves on an agent's connection beside its mail."""
+    broker: str = ""
+    """The URL of a broker the person named; empty: ours, whose abilities are known."""
+    probe: Probe | None = None
+    """Tries out what such a broker can do."""
 
 
 class Post:
@@ -56,6 +63,8 @@ class Post:
     def __init__(self, gear: Gear, carrier: Carrier) -> None:
         self._gear = gear
         self._carrier = carrier
+        self._unfit = False
+        """The broker cannot do what a member needs."""
         self._instance = uuid.uuid4().hex[:12]
         self._on_bus: dict[str, Member] = {}
         self._members: dict[str, asyncio.Task[None]] = {}
@@ -67,7 +76,8 @@ class Post:
     async def serve(self) -> None:
         """Take each agent in as it comes to life, and out as it ends; runs until cancelled."""
         async with asyncio.TaskGroup() as members:
-            while True:
+            members.create_task(self._try_broker())
+            while not self._unfit:
                 seq = self._gear.view.last_seq
                 for worker in tuple(self._gear.view.workers.values()):
                     task = self._members.get(worker.worker_id)
@@ -75,6 +85,28 @@ class Post:
                         member = members.create_task(self._keep_member(worker.worker_id))
                         self._members[worker.worker_id] = member
                 await self._gear.book.next_after(seq)
+            # What a member needs does not work there: it would lose mail without a word.
+            for task in self._members.values():
+                task.cancel()
+
+    async def _try_broker(self) -> None:
+        """Write down what the broker can do; off the bus when something that is needed does not work."""
+        carrier = self._carrier
+        if carrier.probe is None:
+            return
+        try:
+            found = await carrier.probe()
+        except BusError as exc:
+            why = f"{exc}. {exc.hint}".strip()
+            await self._gear.book.record(f.BrokerTried(carrier.broker, None, why))
+            return
+        facts: list[f.Fact] = [f.BrokerTried(carrier.broker, found)]
+        self._unfit = bool(found.lacking)
+        if self._unfit:
+            needs = "; ".join(f"{name} ({NEEDED[name]})" for name in found.lacking)
+            told = "agents write to one another within this session only"
+            facts.append(f.NotOnBus(f"{carrier.broker} lacks {needs}: {told}"))
+        await self._gear.book.record(*facts)
 
     async def _keep_member(self, worker_id: str) -> None:
         while self._gear.view.workers[worker_id].alive:

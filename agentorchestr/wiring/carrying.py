@@ -14,9 +14,10 @@ from agentorchestr.mqtt.broker import BrokerHandle, ensure_broker, leave_broker
 from agentorchestr.mqtt.connection import MqttConnection
 from agentorchestr.mqtt.endpoint import Login, login_from_env, parse_broker_url, tls_from_env
 from agentorchestr.mqtt.logins import add_login, remove_login
+from agentorchestr.mqtt.probe import address_of_login, probe_broker
 from agentorchestr.paths import Paths
 from agentorchestr.process import offload
-from agentorchestr.supervisor.post import Carrier, Dial, Share
+from agentorchestr.supervisor.post import Carrier, Dial, Probe, Share
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +38,9 @@ async def open_carrier(
     not start.
     """
     if broker_url:
-        dial = _dial_named(broker_url, env)
-        return Carrier(dial, MailStore(paths.session(session_id) / FILE_NAME), names_bound=False, share=share)
+        dial, probe = _dial_named(broker_url, env)
+        store = MailStore(paths.session(session_id) / FILE_NAME)
+        return Carrier(dial, store, names_bound=False, share=share, broker=broker_url, probe=probe)
     try:
         handle = await offload(ensure_broker, paths, holder=session_id)
     except MissingDependency as exc:
@@ -62,7 +64,7 @@ def _dial_private(paths: Paths, session_id: str, handle: BrokerHandle) -> Dial:
     return dial
 
 
-def _dial_named(broker_url: str, env: Mapping[str, str]) -> Dial:
+def _dial_named(broker_url: str, env: Mapping[str, str]) -> tuple[Dial, Probe]:
     endpoint = parse_broker_url(broker_url, tls=tls_from_env(env))
     login: Login | None = login_from_env(env)
 
@@ -71,7 +73,7 @@ def _dial_named(broker_url: str, env: Mapping[str, str]) -> Dial:
         async with MqttConnection(endpoint, client_id=str(address), login=login, will=will) as line:
             yield line
 
-    return dial
+    return dial, partial(probe_broker, endpoint, login, address=address_of_login(login))
 
 
 def close_carrier(paths: Paths, session_id: str, members: tuple[Address, ...], *, private: bool) -> None:

@@ -5,13 +5,14 @@ import asyncio
 import pytest
 
 from agentorchestr.errors import CarrierGone, CarrierRefused
+from agentorchestr.model.broker import BrokerAbilities
 from agentorchestr.model.mail import Address
 from agentorchestr.mqtt.broker import BrokerHandle
 from agentorchestr.mqtt.broker_files import PACKET_BYTES
 from agentorchestr.mqtt.connection import MqttConnection
 from agentorchestr.mqtt.endpoint import Endpoint, Login
 from agentorchestr.mqtt.logins import add_login
-from agentorchestr.mqtt.probe import BrokerAbilities, probe_broker
+from agentorchestr.mqtt.probe import probe_broker
 from agentorchestr.paths import Paths
 from tests.swarm.transport_contract import stays_silent
 
