@@ -1,11 +1,14 @@
 """Where things lie: the XDG folders, all private, none in the shared temporary directory."""
 
+import contextlib
+import fcntl
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from agentorchestr.clock import until
 from agentorchestr.errors import OrchestrError, UsageError
 
 APP = "agentorchestr"
@@ -105,3 +108,30 @@ def write_private(path: Path, content: str | bytes) -> Path:
         out.write(content.encode() if isinstance(content, str) else content)
     scratch.replace(path)
     return path
+
+
+class LockHeld(OrchestrError):
+    """Another command holds a lock for longer than it was waited for."""
+
+
+@contextlib.contextmanager
+def holding_lock(path: Path, *, within_s: float = 0.0) -> Iterator[None]:
+    """Hold the lock file *path* of ours, which ends with the process at the latest.
+
+    Raises ``LockHeld`` when another process still holds it after *within_s* seconds.
+    """
+    fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+    try:
+        if not until(lambda: _locked(fd), within_s=within_s, every_s=0.05):
+            raise LockHeld(f"another command of yours is at work: it holds {path}", hint="try again later")
+        yield
+    finally:
+        os.close(fd)
+
+
+def _locked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -10,6 +10,8 @@ from agentorchestr.errors import UsageError
 GOAL_LIMIT_BYTES = 256 * 1024
 WORKERS_LIMIT = 32
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_AGE = re.compile(r"(\d{1,6})([dhm])")
+AGE_UNITS = {"d": 86_400, "h": 3600, "m": 60}
 
 
 def check_goal(goal: str, *, origin: str) -> str:
@@ -119,3 +121,17 @@ def check_workers(number: int) -> int:
             f"--max-workers {number} is out of range", hint=f"give a number from 1 to {WORKERS_LIMIT}"
         )
     return number
+
+
+def read_age(text: str, *, option: str) -> float:
+    """Give the seconds in ``14d``, ``12h`` or ``0d``.
+
+    Raises ``UsageError`` for anything else.
+    """
+    found = _AGE.fullmatch(text.strip().lower()) if text.isascii() else None
+    if found is None:
+        raise UsageError(
+            f"not an age: {shorten(clean(text), 40) or '(blank)'}",
+            hint=f"write it with a unit: {option} 14d, 12h or 0d",
+        )
+    return float(found[1]) * AGE_UNITS[found[2]]

@@ -36,6 +36,7 @@ COMMANDS: dict[str, Row] = {
     "worker": Row("worker_command", "Used by agents: report on a task."),
     "sessions": Row("sessions_command", "List sessions (as --list-sessions)."),
     "snapshots": Row("snapshots_command", "List, show and restore what was saved before a removal."),
+    "clean": Row("clean_command", "Remove what old sessions left, if it is merged or saved."),
     "bus": Row("bus_command", "Let agents talk: send, read, list, ask, start …"),
     "doctor": Row("doctor_command", "Say whether a goal would start (as --doctor)."),
 }

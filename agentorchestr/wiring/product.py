@@ -5,6 +5,7 @@ from typing import Any
 
 HOMES = {
     "attach_argv": "reading",
+    "clean": "cleaning",
     "control_endpoint": "control",
     "detect": "detection",
     "find_session": "reading",

@@ -65,6 +65,11 @@ def find_session(paths: Paths, wanted: str, project: Path) -> SessionView:
     raise UsageError(f"no session was started in {project}", hint="agentorchestr --list-sessions")
 
 
+def session_lock(paths: Paths, session_id: str) -> Path:
+    """The lock that whoever works on a session without a supervisor holds meanwhile."""
+    return paths.session(session_id) / "lock"
+
+
 def is_finished(view: SessionView) -> bool:
     """Whether the session came to its end."""
     return view.outcome is not None

@@ -153,18 +153,18 @@ def _remove_record(repo: Repository, path: Path, *, session_id: str, worker_id: 
     return ref
 
 
-def prune(repo: Repository, *, inside: Path | None = None, session_id: str = "pruned") -> tuple[Path, ...]:
+def prune(
+    repo: Repository, *, inside: Path | None = None, ours: str = OUR_BRANCHES, session_id: str = "pruned"
+) -> tuple[Path, ...]:
     """Drop git's records of our worktrees whose folders are gone; commits only they hold are saved.
 
-    Ours are those on our branches and, when given, those that lay *inside* a folder. A person's
-    worktree on a disk that is not mounted is not touched.
+    Those are on branches that begin with *ours* and, when given, those that lay *inside* a folder. A
+    person's worktree on a disk that is not mounted is not touched.
     """
     gone = []
     for row in list_worktrees(repo):
-        ours = row.branch.startswith(OUR_BRANCHES) or (
-            inside is not None and row.path.is_relative_to(inside.resolve())
-        )
-        if row.missing and ours:
+        lay_inside = inside is not None and row.path.is_relative_to(inside.resolve())
+        if row.missing and (row.branch.startswith(ours) or lay_inside):
             _remove_record(repo, row.path, session_id=session_id, worker_id=row.path.name or "worker")
             gone.append(row.path)
     return tuple(gone)
