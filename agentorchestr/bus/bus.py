@@ -110,8 +110,8 @@ class Bus:
             exchange.follow(self._calls.moved)
             if self._takes_answers:
                 exchange.serve([LetterKind.ANSWER], self._calls.take)
-            self._directory = Directory(exchange)
-            delegation = Delegation(exchange, self._directory)
+            self.directory = Directory(exchange)
+            delegation = Delegation(exchange, self.directory)
             assignments = Assignments(exchange, slots=self._card.free_slots)
             await stack.enter_async_context(exchange)
             self.delegation = await stack.enter_async_context(delegation)
@@ -162,7 +162,7 @@ class Bus:
     async def _keep(self, stack: AsyncExitStack, transport: MqttConnection) -> None:
         group = await stack.enter_async_context(asyncio.TaskGroup())
         # With everybody's cards seen, what waits for somebody goes out when they come.
-        works: list[asyncio.Task[object]] = [group.create_task(self._directory.complete())]
+        works: list[asyncio.Task[object]] = [group.create_task(self.directory.complete())]
         if self.place.is_private:
             works.append(group.create_task(keep(self.place, transport)))
         stack.callback(lambda: [work.cancel() for work in works])
@@ -238,9 +238,9 @@ class Bus:
 
         Raises ``CarrierGone`` while there is no connection.
         """
-        if not await self._directory.complete():
+        if not await self.directory.complete():
             raise CarrierGone("the broker did not list its agents in time", hint="agentorchestr bus doctor")
-        return list(self._directory.agents(capability))
+        return list(self.directory.agents(capability))
 
     async def caught_up(self) -> None:
         """Return once all that waited for us at the broker is in the mail file.

@@ -28,6 +28,8 @@ VERBS: dict[str, Verb] = {
     "list": Verb("bus_list", "list_agents", "List the agents on the broker."),
     "ask": Verb("bus_ask", "ask", "Ask an agent and show its answer."),
     "tasks": Verb("bus_ask", "tasks", "List the tasks an agent gave to others, or was given."),
+    "hub": Verb("bus_hub", "hub", "Let a2a-hub clients in by WebSocket, as agents of the bus."),
+    "hub-token": Verb("bus_hub", "hub_token", "Make the token that an a2a-hub client comes in with."),
     "mcp-server": Verb("bus_mcp", "mcp_server", "Give any MCP client an inbox (on stdin and stdout)."),
 }
 

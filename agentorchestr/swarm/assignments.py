@@ -115,19 +115,20 @@ class Assignments:
 
     async def _hear_offer(self, letter: Letter, offer: Offer) -> None:
         known = await self.book.find(offer.task_id)
+        task = DelegatedTask(
+            offer.task_id,
+            letter.sender,
+            offer.capability,
+            offer.text,
+            assignee=self._me,
+            attempt=offer.attempt,
+            created_at=self._clock.now(),
+            expires_at=offer.expires_at,
+        )
         if known is not None and known.requester != letter.sender:
-            logger.warning("task id of another requester", extra={"from": str(letter.sender)})
+            why = "another requester gave a task with this id"
+            await self._exchange.send(self._letter(task, Word.REJECTED, why=why))
         elif known is None or known.attempt < offer.attempt:
-            task = DelegatedTask(
-                offer.task_id,
-                letter.sender,
-                offer.capability,
-                offer.text,
-                assignee=self._me,
-                attempt=offer.attempt,
-                created_at=self._clock.now(),
-                expires_at=offer.expires_at,
-            )
             await self._consider(task, known)
 
     async def _consider(self, task: DelegatedTask, known: DelegatedTask | None) -> None:

@@ -67,17 +67,24 @@ class Delegation:
         await self._stack.__aexit__(None, None, None)
 
     async def delegate(
-        self, text: str, *, capability: str = "", to: Address | None = None, ttl_s: float = TTL_S
+        self,
+        text: str,
+        *,
+        capability: str = "",
+        to: Address | None = None,
+        ttl_s: float = TTL_S,
+        task_id: str = "",
     ) -> DelegatedTask:
         """Give a task to whoever can do *capability*, or to one agent. On disk when this returns.
 
-        Raises ``UsageError`` when it is too large, or when both or neither are named.
+        *task_id* is an id nobody used before; one is made by default. Raises ``UsageError`` when it is too
+        large, or when both or neither are named.
         """
         if bool(capability) == (to is not None):
             raise UsageError("a task is for a capability or for one agent", hint="name exactly one of them")
         now = self._clock.now()
         task = DelegatedTask(
-            new_id(),
+            task_id or new_id(),
             self._me,
             capability,
             text,
@@ -260,15 +267,8 @@ class Delegation:
             self._close(watch, task)
 
     async def _refuse(self, letter: Letter, update: Update, why: str) -> None:
-        said = Said(
-            update.task_id,
-            self._clock.now(),
-            letter.sender,
-            update.attempt,
-            update.said,
-            accepted=False,
-            why=why,
-        )
+        now = self._clock.now()
+        said = Said(update.task_id, now, letter.sender, update.attempt, update.said, accepted=False, why=why)
         logger.warning("word of a task refused", extra={"from": str(letter.sender), "why": why})
         await self.book.keep(self.book.logging(said))
 
