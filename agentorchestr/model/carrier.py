@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from typing import Protocol
 
 LETTERS_ROOT = "agentorchestr/v1"
@@ -101,15 +102,20 @@ TEXT_BYTES = 65535
 
 def sayable(topic: str, properties: Properties) -> bool:
     """Whether a broker takes these words: one that does not ends the connection, so it must not see them."""
-    words = [topic, properties.response_topic, properties.content_type]
-    words += [word for pair in properties.user for word in pair]
-    topics = [topic] + [properties.response_topic] * bool(properties.response_topic)
+    if not _names_a_topic(topic):
+        return False
+    words = [properties.content_type, *(word for pair in properties.user for word in pair)]
     return (
         all(map(_is_text, words))
-        and all(one and not {"+", "#"} & set(one) for one in topics)
+        and (not properties.response_topic or _names_a_topic(properties.response_topic))
         and len(properties.correlation) <= TEXT_BYTES
         and (properties.expiry_s is None or 0 <= properties.expiry_s < 2**32)
     )
+
+
+@lru_cache(maxsize=4096)
+def _names_a_topic(word: str) -> bool:
+    return bool(word) and _is_text(word) and not {"+", "#"} & set(word)
 
 
 def _is_text(word: str) -> bool:

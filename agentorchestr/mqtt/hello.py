@@ -55,10 +55,22 @@ def welcome_of(*, session_present: bool, found: PahoProperties | None) -> Welcom
     )
 
 
-class _Client(paho.Client):
-    """paho, except that a socket is closed when nobody answers or TLS fails; paho 2.2 leaves it open."""
+class Client(paho.Client):
+    """paho, except for how it dials and where it reads.
+
+    A socket is closed when nobody answers or TLS fails; paho 2.2 leaves it open. It never reads the socket:
+    whoever serves it puts the packets that are meant for it into ``fed``.
+    """
 
     dial: Callable[[], socket.socket]
+    fed: bytearray
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        if not self.fed:
+            raise BlockingIOError
+        piece = bytes(self.fed[:bufsize])
+        del self.fed[:bufsize]
+        return piece
 
     def _create_socket(self) -> socket.socket:
         return self.dial()
@@ -80,9 +92,9 @@ def _open_socket(endpoint: Endpoint, tls: ssl.SSLContext | None) -> socket.socke
         raise
 
 
-def make_client(endpoint: Endpoint, hello: Hello, *, tls: ssl.SSLContext | None) -> paho.Client:
+def make_client(endpoint: Endpoint, hello: Hello, *, tls: ssl.SSLContext | None) -> Client:
     """A client of paho that knows who it is and does nothing by itself."""
-    client = _Client(
+    client = Client(
         CallbackAPIVersion.VERSION2,
         client_id=hello.client_id,
         protocol=paho.MQTTv5,
@@ -90,6 +102,7 @@ def make_client(endpoint: Endpoint, hello: Hello, *, tls: ssl.SSLContext | None)
         reconnect_on_failure=False,
         manual_ack=True,
     )
+    client.fed = bytearray()
     client.dial = lambda: _open_socket(endpoint, tls)
     if hello.login is not None:
         client.username_pw_set(hello.login.user, hello.login.password)
@@ -98,7 +111,6 @@ def make_client(endpoint: Endpoint, hello: Hello, *, tls: ssl.SSLContext | None)
     if (will := hello.will) is not None:
         client.will_set(will.topic, will.payload, qos=1, retain=will.retain, properties=of_will(will))
     client.connect_timeout = ANSWER_S
-    client.max_inflight_messages_set(0)  # the link counts them, so that who waits can be told
     return client
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import ssl
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,7 +16,7 @@ from agentorchestr.errors import CarrierGone
 from agentorchestr.model.carrier import Delivered, Properties, leaves_out_own, packet_bytes, sayable
 from agentorchestr.mqtt.endpoint import Endpoint
 from agentorchestr.mqtt.hello import ANSWER_S, Hello, Welcome, dial, make_client, welcome_of
-from agentorchestr.mqtt.properties import from_paho, to_paho
+from agentorchestr.mqtt.packets import Published, puback_packet, publish_packet
 from agentorchestr.mqtt.pump import Pump
 from agentorchestr.mqtt.refusals import not_open, refused
 from agentorchestr.process import offload
@@ -23,6 +24,8 @@ from agentorchestr.process import offload
 LEAVE_S = 2.0
 IN_FLIGHT = 512
 """Publishes of ours without an answer at once; a broker may ask for fewer."""
+OUR_MIDS = range(0x1000, 0x10000)
+"""Packet identifiers of our publishes; paho counts its subscriptions from 1."""
 NO_SUBSCRIBERS = 0x10
 FAILED = 0x80
 
@@ -32,13 +35,13 @@ class Received:
 
     __slots__ = ("_link", "_mid", "payload", "properties", "retained", "topic")
 
-    def __init__(self, link: "Link", message: paho.MQTTMessage) -> None:
-        self.topic = message.topic
-        self.payload = bytes(message.payload)
-        self.properties = from_paho(message.properties)
-        self.retained = bool(message.retain)
+    def __init__(self, link: "Link", message: Published) -> None:
+        self.topic = message.topic.decode()
+        self.payload = message.payload
+        self.properties = message.properties
+        self.retained = message.retained
         self._link = link
-        self._mid = message.mid if message.qos else 0
+        self._mid = message.mid
 
     def acknowledge(self) -> None:
         """Tell the broker that it need not send this again; a second call does nothing."""
@@ -67,16 +70,15 @@ class Link:
         self._on_message = on_message
         self._loop = asyncio.get_running_loop()
         self._answer: asyncio.Future[tuple[Welcome, ReasonCode]] = self._loop.create_future()
+        self._mids = itertools.cycle(OUR_MIDS)
         self._published: dict[int, asyncio.Future[int]] = {}
         self._subscribed: dict[int, asyncio.Future[list[int]]] = {}
         self._window = asyncio.Semaphore(IN_FLIGHT)
         self._client = make_client(endpoint, hello, tls=tls)
-        self._pump = Pump(self._client, on_garbled=self.cut)
+        self._pump = Pump(self._client, on_message=self._message, on_answer=self._puback, on_broken=self.cut)
         self._client.on_connect = self._connected
         self._client.on_disconnect = self._disconnected
-        self._client.on_publish = self._puback
         self._client.on_subscribe = self._suback
-        self._client.on_message = self._message
 
     async def open(self) -> None:
         """Connect and wait for the broker's answer.
@@ -113,17 +115,19 @@ class Link:
             return Delivered.REFUSED
         async with self._window:
             self._must_live()
-            info = self._client.publish(topic, payload, qos=1, retain=retain, properties=to_paho(properties))
-            if info.rc != paho.MQTT_ERR_SUCCESS:
-                raise CarrierGone(f"nothing can be published now: {paho.error_string(info.rc)}")
-            answer = self._published[info.mid] = self._loop.create_future()
-            try:
-                reason = await answer
-            finally:
-                self._published.pop(info.mid, None)
+            mid = self._free_mid()
+            answer = self._published[mid] = self._loop.create_future()
+            self._pump.send(publish_packet(mid, topic, payload, properties, retain=retain))
+            reason = await answer
         if reason == NO_SUBSCRIBERS:
             return Delivered.NOBODY_THERE
         return Delivered.REFUSED if reason >= FAILED else Delivered.ACCEPTED
+
+    def _free_mid(self) -> int:
+        # One that was given up stays taken until its answer comes.
+        while (mid := next(self._mids)) in self._published:
+            pass
+        return mid
 
     async def subscribe(self, filters: Sequence[str], *, retained: bool) -> tuple[str, ...]:
         """Subscribe at QoS 1 and return the filters that were refused.
@@ -156,7 +160,7 @@ class Link:
     def acknowledge(self, mid: int) -> None:
         """Acknowledge a message of this link; nothing when it is gone."""
         if not self.ended.is_set():
-            self._client.ack(mid, 1)
+            self._pump.send(puback_packet(mid))
 
     def tick(self) -> None:
         """Ping when it is time, end the link when the broker is silent; call it a few times per keepalive."""
@@ -214,12 +218,10 @@ class Link:
     ) -> None:
         self._over(str(reason))
 
-    def _puback(
-        self, _client: paho.Client, _userdata: Any, mid: int, reason: ReasonCode, _found: Any
-    ) -> None:
-        answer = self._published.get(mid)
+    def _puback(self, mid: int, reason: int) -> None:
+        answer = self._published.pop(mid, None)
         if answer is not None and not answer.done():
-            answer.set_result(reason.value)
+            answer.set_result(reason)
 
     def _suback(
         self, _client: paho.Client, _userdata: Any, mid: int, reasons: list[ReasonCode], _found: Any
@@ -228,10 +230,12 @@ class Link:
         if answer is not None and not answer.done():
             answer.set_result([reason.value for reason in reasons])
 
-    def _message(self, _client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
+    def _message(self, message: Published) -> None:
         try:
             received = Received(self, message)
         except UnicodeDecodeError:
-            self.acknowledge(message.mid)  # a topic that is no text is nobody's
+            # A topic that is no text is nobody's.
+            if message.mid:
+                self.acknowledge(message.mid)
         else:
             self._on_message(received)

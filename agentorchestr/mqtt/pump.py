@@ -1,4 +1,7 @@
-"""Move bytes between paho and its socket on the event loop; no thread and no polling."""
+"""Move bytes between one connection and its socket on the event loop; no thread and no polling.
+
+Messages and their answers go through here; every other packet is paho's.
+"""
 
 import asyncio
 import socket
@@ -7,24 +10,42 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-import paho.mqtt.client as paho
 from paho.mqtt import properties as paho_properties
 
 from agentorchestr.errors import CarrierGone
+from agentorchestr.mqtt.hello import Client
+from agentorchestr.mqtt.packets import PUBACK, PUBLISH, Packet, Published, Splitter, read_puback, read_publish
 
-READS_AT_ONCE = 64
-"""Packets taken from one socket before others have their turn."""
+KIND = 0xF0
+READ_BYTES = SEND_BYTES = 64 * 1024
 GARBLED = (ValueError, IndexError, KeyError, struct.error, paho_properties.MQTTException)  # type: ignore[attr-defined]  # not exported
-"""What paho 2.1 raises on bytes that are no MQTT; 2.2 tells of them as of a lost connection."""
+"""What bytes that are no MQTT raise here and in paho 2.1; 2.2 tells of them as of a lost connection."""
 
 
 class Pump:
-    """Serves one dialled client of paho from ``attach`` to ``stop``. *on_garbled* is told why to give up."""
+    """Serves one dialled client of paho from ``attach`` to ``stop``.
 
-    def __init__(self, client: paho.Client, *, on_garbled: Callable[[str], None]) -> None:
+    *on_message* is told of a PUBLISH, *on_answer* of a PUBACK: its packet identifier and reason code;
+    *on_broken* why to give up.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        on_message: Callable[[Published], None],
+        on_answer: Callable[[int, int], None],
+        on_broken: Callable[[str], None],
+    ) -> None:
         self._client = client
-        self._on_garbled = on_garbled
+        self._on_message = on_message
+        self._on_answer = on_answer
+        self._on_broken = on_broken
         self._loop = asyncio.get_running_loop()
+        self._splitter = Splitter()
+        self._out = bytearray()
+        self._is_half_theirs = False
+        """The last packet on the wire is one of paho's, and not complete."""
         self._attached = self._writing = self._flush_due = False
         client.on_socket_register_write = self._wants_to_write
         client.on_socket_close = self._closes
@@ -38,53 +59,102 @@ class Pump:
             # Without it a QoS 1 round trip waits for delayed ACKs, forty times its own length.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._attached = True
-        self._loop.add_reader(sock, self._readable)
+        self._loop.add_reader(sock, self._readable, sock)
         self._flush()
 
     def stop(self) -> None:
         """Close the socket without a word; a second call does nothing."""
         sock = self._client.socket()
-        if sock is not None and sock.fileno() >= 0:
+        if isinstance(sock, socket.socket) and sock.fileno() >= 0:
             self._closes(self._client, None, sock)
             sock.close()
         self._attached = False
 
-    def _readable(self) -> None:
-        for _ in range(READS_AT_ONCE):
-            if not self._attached:
-                return
-            try:
+    def send(self, packet: bytes) -> None:
+        """Send a whole packet soon, together with what else comes during this turn of the loop."""
+        self._out += packet
+        self._flush_soon()
+
+    def _readable(self, sock: socket.socket) -> None:
+        try:
+            came = sock.recv(READ_BYTES)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return
+        except OSError as exc:
+            self._on_broken(str(exc))
+            return
+        if not came:
+            self._on_broken("the broker closed it")
+            return
+        try:
+            for packet in self._splitter.packets(came):
+                self._take(packet)
+                if not self._attached:
+                    return
+        except GARBLED as exc:
+            self._on_broken(f"the broker sent what is no MQTT: {exc}")
+        # TLS may hold decrypted packets that no selector can see.
+        if isinstance(sock, ssl.SSLSocket) and self._attached and sock.pending():
+            self._loop.call_soon(self._read_again, sock)
+
+    def _read_again(self, sock: socket.socket) -> None:
+        if self._attached:
+            self._readable(sock)
+
+    def _take(self, packet: Packet) -> None:
+        if packet.first & KIND == PUBLISH:
+            self._on_message(read_publish(packet.first, packet.body))
+        elif packet.first == PUBACK:
+            self._on_answer(*read_puback(packet.body))
+        else:
+            self._client.fed += packet.whole
+            while self._client.fed and self._attached:
                 self._client.loop_read()
-            except GARBLED as exc:
-                self._on_garbled(f"the broker sent what is no MQTT: {exc}")
-            sock = self._client.socket()
-            # TLS may hold decrypted packets that no selector can see.
-            if not isinstance(sock, ssl.SSLSocket) or not self._attached or not sock.pending():
-                return
-        self._loop.call_soon(self._readable)
 
     def _flush(self) -> None:
         """Write what waits, and go on when the socket takes more."""
         self._flush_due = False
         if not self._attached:
             return
-        self._client.loop_write()
+        # Ours first, so that paho's goodbye is the last; but never inside a packet of paho's.
+        if not self._is_half_theirs:
+            self._send_ours()
+        if self._attached and (not self._out or self._is_half_theirs):
+            self._client.loop_write()
+            self._is_half_theirs = self._client.want_write()
         sock = self._client.socket()
-        if sock is None or self._writing == self._client.want_write():
+        if not self._attached or sock is None:
             return
-        self._writing = not self._writing
-        if self._writing:
-            self._loop.add_writer(sock, self._flush)
-        else:
-            self._loop.remove_writer(sock)
+        wanted = bool(self._out) or self._is_half_theirs
+        if self._writing != wanted:
+            self._writing = wanted
+            if wanted:
+                self._loop.add_writer(sock, self._flush)
+            else:
+                self._loop.remove_writer(sock)
 
-    def _wants_to_write(self, _client: paho.Client, _userdata: Any, _sock: Any) -> None:
-        # While dialling this runs in the dialling thread; attaching flushes.
-        if self._attached and not self._flush_due:
+    def _send_ours(self) -> None:
+        sock = self._client.socket()
+        while self._out and isinstance(sock, socket.socket):
+            try:
+                sent = sock.send(self._out[:SEND_BYTES])
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return
+            except OSError as exc:
+                self._on_broken(str(exc))
+                return
+            del self._out[:sent]
+
+    def _flush_soon(self) -> None:
+        if self._attached and not self._flush_due and not self._writing:
             self._flush_due = True
             self._loop.call_soon(self._flush)
 
-    def _closes(self, _client: paho.Client, _userdata: Any, sock: Any) -> None:
+    def _wants_to_write(self, _client: Any, _userdata: Any, _sock: Any) -> None:
+        # While dialling this runs in the dialling thread; attaching flushes.
+        self._flush_soon()
+
+    def _closes(self, _client: Any, _userdata: Any, sock: Any) -> None:
         if self._attached:
             self._attached = False
             self._loop.remove_reader(sock)

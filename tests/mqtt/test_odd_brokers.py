@@ -12,8 +12,9 @@ import pytest
 
 from agentorchestr.mqtt.connection import MqttConnection
 from agentorchestr.mqtt.endpoint import Endpoint, TlsFiles
+from agentorchestr.mqtt.packets import Splitter, puback_packet, read_publish
 from tests.mqtt.conftest import soon
-from tests.mqtt.test_tls import certificates  # noqa: F401 - a fixture
+from tests.mqtt.secured import NEEDS_OPENSSL, make_certificates
 from tests.swarm.transport_contract import next_of
 
 pytestmark = pytest.mark.anyio
@@ -70,7 +71,10 @@ async def test_no_more_is_sent_at_once_than_the_broker_asked_for() -> None:
     assert most == 3
 
 
-async def test_letters_in_one_tls_record_all_arrive(certificates: Path) -> None:  # noqa: F811 - the fixture
+@NEEDS_OPENSSL
+async def test_letters_in_one_tls_record_all_arrive(tmp_path: Path) -> None:
+    certificates = make_certificates(tmp_path)
+
     async def sends_five(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await packet(reader)
         writer.write(WELCOME + LETTER * 200)
@@ -140,3 +144,32 @@ async def test_no_bytes_of_a_broker_break_more_than_their_connection() -> None:
                 await asyncio.sleep(0.002)
                 assert isinstance(me.connected, bool)
     assert not faults
+
+
+async def test_packets_stay_whole_for_a_broker_that_reads_slowly() -> None:
+    kinds: list[int] = []
+
+    async def reads_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await packet(reader)
+        writer.write(WELCOME)
+        splitter = Splitter()
+        while came := await reader.read(3000):
+            for one in splitter.packets(came):
+                kinds.append(one.first & 0xF0)
+                if kinds[-1] == 0x30:
+                    published = read_publish(one.first, one.body)
+                    assert set(published.payload) == {ord("x")}
+                    writer.write(puback_packet(published.mid))
+                elif kinds[-1] == 0x80:
+                    writer.write(b"\x90\x04" + one.body[:2] + b"\x00\x01")
+            await asyncio.sleep(0)
+        writer.close()
+
+    async with server(reads_slowly) as port, line(port) as me, asyncio.TaskGroup() as group:
+        for number in range(40):
+            group.create_task(me.publish("t", b"x" * 100_000))
+            if number % 10 == 5:
+                await asyncio.sleep(0.005)
+                group.create_task(me.subscribe([f"t/{number}"]))
+    await soon(lambda: kinds[-1] == 0xE0)
+    assert (kinds.count(0x30), kinds.count(0x80), kinds.count(0xE0)) == (40, 4, 1)
