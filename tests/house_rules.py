@@ -54,9 +54,13 @@ LONGEST_FILE = 300
 LONGEST_FUNCTION = 50
 
 DESTRUCTIVE = re.compile(
-    r"\bworktree remove\b|\breset\b.* --(hard|merge|keep)\b|\bclean -|\bcheckout\b.* (-f|--force)\b"
-    r"|\bbranch\b.* -D\b|\bgit\b.* --force\b|\b(worktree|push|branch|switch|add|rm|mv)\b.* --force\b"
+    r"\bworktree (remove|prune)\b|\breset\b.* --(hard|merge|keep)\b|\bclean -|\bcheckout\b.* (-f|--force|--)( |$)"
+    r"|\bbranch\b.* -[dD]\b|\bgit\b.* --force\b|\b(worktree|push|branch|switch|add|rm|mv)\b.* --force\b"
+    r"|\bread-tree\b.* --reset\b|\bupdate-ref\b.* -d\b|\bstash (drop|clear|push|pop)\b|^ ?(\S+ -c )?rm -[a-zA-Z]*[rR]"
+    r"|\bgit restore\b|\breflog (expire|delete)\b|\bgit (gc|prune)\b"
 )
+OWN_FOLDERS = re.compile(r'rm -rf( "?\$(venv|tests_dir|home)"?[^ ]*)+$')
+"""What a shell script may remove: the environment it made itself, and its temporary folders."""
 SHELLS = frozenset({"os.system", "os.popen", "asyncio.create_subprocess_shell", "subprocess.getoutput"})
 SLEEPS = frozenset({"time.sleep", "asyncio.sleep", "anyio.sleep"})
 PRINTS = frozenset({"print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write"})
@@ -153,12 +157,29 @@ def destruction_has_one_gateway(module: Module) -> Iterator[str]:
             yield f"line {line}: rmtree"
     for node in ast.walk(module.tree):
         words = _words(node)
-        if words.startswith("rmtree ") or words.endswith(".rmtree") or DESTRUCTIVE.search(words):
+        removes = words.startswith(("rmtree ", "removedirs ")) or words.endswith(".rmtree")
+        if removes or DESTRUCTIVE.search(words):
             yield f"line {getattr(node, 'lineno', 0)}: {words.strip()}"
+
+
+def scripts_destroy_only_their_own(place: str, text: str) -> Iterator[str]:
+    """The same for what is no module of the product: its scripts, in Python or for a shell."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        bare = line.split("#")[0].strip()
+        removed = re.search(r"\brm -[a-zA-Z]*[rR].*?(?='|;|$)", bare)
+        if removed is not None and OWN_FOLDERS.fullmatch(removed[0]) is None:
+            yield f"{place} line {number}: {removed[0]}"
+        words = " ".join(re.sub(r"\brm -[a-zA-Z]*[rR]|[\"',()\[\]]", " ", bare).split())
+        if DESTRUCTIVE.search(words):
+            yield f"{place} line {number}: {bare}"
+        if "rmtree" in bare and "tempfile" not in text:
+            yield f"{place} line {number}: removes a folder it did not make"
 
 
 def _words(node: ast.AST) -> str:
     """A call or a list as the command line it may become: its own name, then its constant words."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("git "):
+        return node.value
     if isinstance(node, ast.Call):
         name, parts = called(node).rpartition(".")[2], node.args
     elif isinstance(node, ast.List | ast.Tuple):

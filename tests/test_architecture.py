@@ -101,6 +101,15 @@ RED: list[tuple[Rule, str, str]] = [
     (rules.destruction_has_one_gateway, "worktree/a.py", "git('checkout', '-f', branch)"),
     (rules.destruction_has_one_gateway, "worktree/a.py", "git('branch', '-D', branch)"),
     (rules.destruction_has_one_gateway, "worktree/a.py", "argv = ('push', remote, '--force')"),
+    (rules.destruction_has_one_gateway, "worktree/a.py", "run_git(tree, 'worktree', 'prune')"),
+    (rules.destruction_has_one_gateway, "worktree/a.py", "run_git(tree, 'checkout', '--', name)"),
+    (rules.destruction_has_one_gateway, "worktree/a.py", "run_git(tree, 'read-tree', '--reset', '-u', tip)"),
+    (rules.destruction_has_one_gateway, "worktree/a.py", "run_git(root, 'update-ref', '-d', ref)"),
+    (rules.destruction_has_one_gateway, "worktree/a.py", "run_git(root, 'stash', 'drop')"),
+    (rules.destruction_has_one_gateway, "shim/a.py", "subprocess.run(['sh', '-c', 'git reset --hard'])"),
+    (rules.destruction_has_one_gateway, "shim/a.py", "LINE = 'git clean -fdx'"),
+    (rules.destruction_has_one_gateway, "shim/a.py", "os.removedirs(folder)"),
+    (rules.destruction_has_one_gateway, "cli/a.py", "run(['rm', '-rf', folder])"),
     (rules.destruction_has_one_gateway, "cli/a.py", "shutil.rmtree(folder)"),
     (rules.destruction_has_one_gateway, "cli/a.py", "from shutil import rmtree as gone"),
     (rules.no_shell, "process.py", "subprocess.run(line, shell=True)"),
@@ -169,6 +178,36 @@ def test_a_rule_finds_what_it_forbids(rule: Rule, place: str, source: str) -> No
 @pytest.mark.parametrize(("rule", "place", "source"), GREEN, ids=_shown)
 def test_a_rule_allows_what_is_right(rule: Rule, place: str, source: str) -> None:
     assert not list(rule(Module(place, source)))
+
+
+def test_scripts_destroy_only_what_they_made() -> None:
+    texts = [
+        (path.relative_to(TOP).as_posix(), path.read_text())
+        for folder in ("scripts", ".ci", ".github")
+        for path in sorted((TOP / folder).rglob("*"))
+        if path.is_file() and path.suffix not in {".pyc", ".md"}
+    ]
+    assert len(texts) > 5
+    faults = [fault for place, text in texts for fault in rules.scripts_destroy_only_their_own(place, text)]
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'rm -rf "$HOME"',
+        "rm -fr $1",
+        "git worktree remove --force x",
+        "git reset -q --hard",
+        "git clean -fdx",
+        "git checkout -f main",
+        "git branch -D x",
+        'run(["git", "worktree", "remove", path])',
+        "import shutil; shutil.rmtree(folder)",
+    ],
+)
+def test_a_script_that_destroys_is_found(line: str) -> None:
+    assert list(rules.scripts_destroy_only_their_own("scripts/a", line))
 
 
 def test_every_rule_was_shown_red_and_green() -> None:
