@@ -72,7 +72,7 @@ def git(cwd: Path, *words: str) -> str:
         "GIT_COMMITTER_EMAIL": "a@example.invalid",
     }
     done = subprocess.run(["git", *words], cwd=cwd, env=env, check=True, capture_output=True)
-    return done.stdout.decode().strip()
+    return done.stdout.decode(errors="surrogateescape").strip()
 
 
 def make_repo(root: Path, files: dict[str, str]) -> Path:

@@ -175,12 +175,19 @@ class _Reader:
             flags, _, name = record.partition(b"\t")
             tag, mode, content, _ = flags.split(b" ")
             hidden = tag.islower() or tag == b"S"
-            if hidden and mode != GITLINK and is_there(self.worktree, name) and not self._is(name, content):
-                self._add(name)
+            if hidden and mode != GITLINK and not self._is(name, content):
+                self._add_hidden(name, (mode, content))
+
+    def _add_hidden(self, name: bytes, staged: tuple[bytes, bytes]) -> None:
+        if name in self.found.files or name in self.found.deleted:
+            # git tells that what is staged differs from HEAD, not that the file differs from both.
+            self.found.staged[name] = staged
+        if is_there(self.worktree, name):
+            self._add(name)
 
     def _is(self, name: bytes, content: bytes) -> bool:
         path = self.worktree / os.fsdecode(name)
-        if not path.is_symlink() and not path.is_file():
+        if not is_there(self.worktree, name) or not (path.is_symlink() or path.is_file()):
             return False
         data = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
         how = hashlib.sha1 if len(content) == 40 else hashlib.sha256  # noqa: PLR2004 - the two object formats

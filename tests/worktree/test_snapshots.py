@@ -94,6 +94,21 @@ def test_an_edit_hidden_from_git_is_saved(found: Repository, tree: Path, remove:
     assert git(found.root, "diff", "--name-only", f"{ref}^", str(ref)) == "README.md"
 
 
+@pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
+@pytest.mark.parametrize("after", ["edited again", None])
+def test_what_was_staged_of_a_hidden_file_is_saved_too(
+    found: Repository, tree: Path, remove: Remove, flag: str, after: str | None
+) -> None:
+    (tree / "README.md").write_text("staged\n")
+    git(tree, "add", "README.md")
+    git(tree, "update-index", flag, "README.md")
+    (tree / "README.md").unlink()
+    if after is not None:
+        (tree / "README.md").write_text(after)
+    ref = remove(tree)
+    assert git(found.root, "show", f"{ref}^2:README.md") == "staged"
+
+
 def test_no_filter_alters_what_is_saved(found: Repository, tree: Path, remove: Remove) -> None:
     (tree / ".gitattributes").write_text("* text=auto eol=lf\n*.id ident\n")
     (tree / "dos.txt").write_bytes(b"a\r\nb\r\n")
