@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, fields
+from pathlib import Path
 
 import click
 
@@ -10,9 +11,8 @@ from agentorchestr.cli.common import session_words, shell_in, wanted_session
 from agentorchestr.cli.follow import Follower
 from agentorchestr.cli.product import Shell
 from agentorchestr.cli.render import Screen
-from agentorchestr.cli.text import clean, shorten
+from agentorchestr.cli.text import clean, count, shorten
 from agentorchestr.model.facts import Recorded
-from agentorchestr.model.view import SessionView
 
 VALUE_CHARS = 200
 # Long, and shown better elsewhere (status) or in the JSON.
@@ -23,41 +23,73 @@ _LEFT_OUT = frozenset({"nonce", "last_screen", "context", "checks"})
 @session_words
 @click.option("--follow", "-f", is_flag=True, help="Go on until the session is over.")
 @click.option("--after", type=click.IntRange(min=0), default=0, metavar="SEQ", help="Only later facts.")
+@click.option("--export", "export_to", metavar="FILE", default="", help="Write a finished journal to a file.")
+@click.option("--from", "from_file", metavar="FILE", default="", help="Read an exported journal instead.")
 @click.pass_context
 def command(
-    ctx: click.Context, /, *, session_id: str, project: str, as_json: bool, follow: bool, after: int
+    ctx: click.Context,
+    /,
+    *,
+    session_id: str,
+    project: str,
+    as_json: bool,
+    follow: bool,
+    after: int,
+    export_to: str,
+    from_file: str,
 ) -> int:
-    """Show what happened in a session; --json gives every fact whole."""
+    """Show what happened in a session; --json gives every fact whole, with --follow one per line."""
     shell = shell_in(ctx, as_json=as_json, project=project)
-    view = wanted_session(shell, session_id)
     screen = Screen(as_json=shell.as_json)
-    if screen.as_json and follow:
-        raise click.UsageError("--follow cannot go with --json; ask again with --after SEQ", ctx)
-    if screen.as_json:
-        facts = shell.product.read_facts(shell.paths, view.session_id, after)
-        screen.envelope("logs", {"session": view.session_id, "facts": [_shape(one) for one in facts]})
+    if bool(from_file) + bool(export_to) + follow > 1 or (from_file and session_id):
+        raise click.UsageError("an ID, --from, --export and --follow do not go together", ctx)
+    if from_file:
+        view, facts = shell.product.read_exported(shell.cwd / from_file)
+        _show_all(screen, view.session_id, [one for one in facts if one.seq > after])
         return 0
-    seen = _show(screen, shell.product.read_facts(shell.paths, view.session_id, after), after)
+    session_id = wanted_session(shell, session_id).session_id
+    if export_to:
+        _export(shell, screen, session_id, shell.cwd / export_to)
+        return 0
     if follow:
-        _show_more(shell, screen, view, seen)
+        _show_more(shell, screen, session_id, after)
+    else:
+        _show_all(screen, session_id, shell.product.read_facts(shell.paths, session_id, after))
     return 0
 
 
-def _show_more(shell: Shell, screen: Screen, view: SessionView, seen: int) -> None:
-    follower = Follower(shell, view.session_id)
-    try:
-        while not shell.product.is_finished(follower.read()):
-            follower.wait(after=seen)
-            seen = _show(screen, shell.product.read_facts(shell.paths, view.session_id, seen), seen)
-        _show(screen, shell.product.read_facts(shell.paths, view.session_id, seen), seen)
-    finally:
-        follower.close()
+def _export(shell: Shell, screen: Screen, session_id: str, file: Path) -> None:
+    number = shell.product.export_session(shell.paths, session_id, file)
+    if screen.as_json:
+        screen.envelope("export", {"session": session_id, "file": str(file), "facts": number})
+    screen.line(f"{count(number, 'fact')} of session {session_id} in {file}")
 
 
-def _show(screen: Screen, facts: Sequence[Recorded], seen: int) -> int:
+def _show_all(screen: Screen, session_id: str, facts: Sequence[Recorded]) -> None:
+    if screen.as_json:
+        screen.envelope("logs", {"session": session_id, "facts": [_shape(one) for one in facts]})
     for one in facts:
         screen.line(fact_line(one))
-    return facts[-1].seq if facts else seen
+
+
+def _show_more(shell: Shell, screen: Screen, session_id: str, seen: int) -> None:
+    """Show each fact as it comes: as a line, or as one JSON document on a line of its own."""
+    follower = Follower(shell, session_id)
+    try:
+        over = False
+        while not over:
+            # Whether it is over is asked before the facts are read, so none comes in between.
+            over = shell.product.is_finished(follower.read())
+            facts = shell.product.read_facts(shell.paths, session_id, seen)
+            for one in facts:
+                if screen.as_json:
+                    screen.json_line("fact", _shape(one))
+                screen.line(fact_line(one))
+            seen = facts[-1].seq if facts else seen
+            if not over:
+                follower.wait(after=seen)
+    finally:
+        follower.close()
 
 
 def fact_line(one: Recorded) -> str:

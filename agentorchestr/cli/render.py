@@ -72,6 +72,11 @@ class Screen:
         document = {"schema": SCHEMA, "kind": kind, "data": data}
         self._write(self._out, json.dumps(_without_surrogates(document), indent=2, default=str))
 
+    def json_line(self, kind: str, data: object) -> None:
+        """Show *data* as one JSON document on a line of its own, for a stream that goes on."""
+        document = {"schema": SCHEMA, "kind": kind, "data": data}
+        self._write(self._out, json.dumps(_without_surrogates(document), default=str))
+
     def table(self, headers: Sequence[str], rows: Rows, *, empty: str) -> None:
         """Show *rows*: a table on a terminal, else one line each with tabs between and no header."""
         if not rows:

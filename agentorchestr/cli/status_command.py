@@ -17,11 +17,17 @@ GOAL_LINES = 5
 
 @click.command("status")
 @session_words
+@click.option("--from", "from_file", metavar="FILE", default="", help="Show an exported journal instead.")
 @click.pass_context
-def command(ctx: click.Context, /, *, session_id: str, project: str, as_json: bool) -> int:
+def command(ctx: click.Context, /, *, session_id: str, project: str, as_json: bool, from_file: str) -> int:
     """Show a session: the newest of this project, or the one with this ID."""
     shell = shell_in(ctx, as_json=as_json, project=project)
-    view = wanted_session(shell, session_id)
+    if from_file and session_id:
+        raise click.UsageError("an ID and --from do not go together", ctx)
+    if from_file:
+        view, _ = shell.product.read_exported(shell.cwd / from_file)
+    else:
+        view = wanted_session(shell, session_id)
     alive = is_alive(shell, view)
     screen = Screen(as_json=shell.as_json)
     if screen.as_json:

@@ -4,6 +4,7 @@ import os
 import sqlite3
 import threading
 import time
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +15,10 @@ from agentorchestr.journal.encoding import decode, encode
 from agentorchestr.model.facts import Fact, Recorded
 
 FILE_NAME = "journal.sqlite"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_TIMEOUT_MS = 5000
+FULL = 2
+"""What SQLite calls ``synchronous=FULL`` when it is asked."""
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -25,11 +28,16 @@ CREATE TABLE facts (
     at REAL NOT NULL,
     generation INTEGER NOT NULL,
     kind TEXT NOT NULL,
-    body TEXT NOT NULL
+    body TEXT NOT NULL,
+    sum INTEGER
 );
 CREATE TRIGGER facts_stay BEFORE UPDATE ON facts BEGIN SELECT RAISE(ABORT, 'facts are never changed'); END;
 CREATE TRIGGER facts_last BEFORE DELETE ON facts BEGIN SELECT RAISE(ABORT, 'facts are never removed'); END;
 """
+MIGRATIONS = {1: "ALTER TABLE facts ADD COLUMN sum INTEGER"}
+"""By version: what makes the next one of it. Its next writer migrates a journal; readers take it as it is."""
+
+Row = tuple[int, float, int, str, str, int | None]
 
 
 class Journal:
@@ -38,10 +46,13 @@ class Journal:
     A writer holds a *generation*: ``take_over`` raises it, and from then on every older writer is refused.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, generation: int) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, path: Path, generation: int, *, version: int = SCHEMA_VERSION
+    ) -> None:
         self._db = connection
         self._path = path
         self._lock = threading.Lock()
+        self._columns = "seq, at, generation, kind, body, " + ("sum" if version > 1 else "NULL")
         self.generation = generation
 
     @classmethod
@@ -50,9 +61,14 @@ class Journal:
         path = folder / FILE_NAME
         # O_EXCL: two sessions never share a journal, and the mode is right from the first byte.
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        db = _connect(path)
         with _explained(path):
-            db.execute("PRAGMA journal_mode=WAL")
+            db = _connect(path)
+            (mode,) = db.execute("PRAGMA journal_mode=WAL").fetchone()
+            if mode != "wal":
+                raise JournalError(
+                    f"the file system at {folder} cannot hold a journal (SQLite answers {mode!r})",
+                    hint="set XDG_STATE_HOME to a directory on a local disk",
+                )
             db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
         return cls(db, path, 0)
 
@@ -62,15 +78,20 @@ class Journal:
 
         Raises ``JournalError`` when it is missing, damaged, or of a newer version.
         """
-        return cls(_open_existing(folder), folder / FILE_NAME, -1)
+        db, version = _open_existing(folder)
+        return cls(db, folder / FILE_NAME, -1, version=version)
 
     @classmethod
     def take_over(cls, folder: Path) -> Self:
-        """Open an existing journal as its new and only writer: the generation goes up by one."""
+        """Open an existing journal as its new and only writer: the generation goes up by one.
+
+        One of an older version is migrated. Raises what ``open_read`` does.
+        """
         path = folder / FILE_NAME
-        db = _open_existing(folder)
+        db, _ = _open_existing(folder)
         with _explained(path):
             db.execute("BEGIN IMMEDIATE")
+            _migrate(db)
             db.execute("UPDATE meta SET value = value + 1 WHERE key = 'generation'")
             (generation,) = db.execute("SELECT value FROM meta WHERE key = 'generation'").fetchone()
             db.execute("COMMIT")
@@ -98,25 +119,34 @@ class Journal:
             raise StaleGeneration(
                 f"a newer supervisor (generation {current}) owns this session; this one is {self.generation}"
             )
+        (last,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM facts").fetchone()
         recorded = []
-        for fact in facts:
+        for seq, fact in enumerate(facts, start=last + 1):
             kind, body = encode(fact)
-            row = self._db.execute(
-                "INSERT INTO facts (at, generation, kind, body) VALUES (?, ?, ?, ?)",
-                (moment, self.generation, kind, body),
-            )
+            row = (seq, moment, self.generation, kind, body)
+            self._db.execute("INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?)", (*row, _sum(row)))
             # As it was stored: the view must not hold what a later reader will not find.
-            recorded.append(Recorded(row.lastrowid or 0, moment, self.generation, decode(kind, body)))
+            recorded.append(Recorded(seq, moment, self.generation, decode(kind, body)))
         return recorded
 
     def facts(self, *, after: int = 0, limit: int = -1) -> list[Recorded]:
-        """Facts with a sequence number above *after*, oldest first; a negative *limit* means all."""
+        """Facts with a sequence number above *after*, oldest first; a negative *limit* means all.
+
+        Raises ``JournalError`` when one is missing or is not what was stored.
+        """
+        query = f"SELECT {self._columns} FROM facts WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608 - our own columns
         with self._lock, _explained(self._path):
-            rows: Iterable[tuple[int, float, int, str, str]] = self._db.execute(
-                "SELECT seq, at, generation, kind, body FROM facts WHERE seq > ? ORDER BY seq LIMIT ?",
-                (after, limit),
-            ).fetchall()
-        return [Recorded(seq, at, generation, decode(kind, body)) for seq, at, generation, kind, body in rows]
+            rows: Iterable[Row] = self._db.execute(query, (after, limit)).fetchall()
+        return [self._checked(row, place) for place, row in enumerate(rows, start=after + 1)]
+
+    def _checked(self, row: Row, place: int) -> Recorded:
+        seq, at, generation, kind, body, stored = row
+        if seq != place or (stored is not None and stored != _sum((seq, at, generation, kind, body))):
+            raise JournalError(
+                f"the journal {self._path} is damaged at fact {place}",
+                hint="its branches and snapshots are in the repository; check the disk",
+            )
+        return Recorded(seq, at, generation, decode(kind, body))
 
     def close(self) -> None:
         """Let go of the file."""
@@ -135,23 +165,40 @@ def _connect(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000)
     # FULL: an intent must be on disk before its effect begins.
     db.execute("PRAGMA synchronous=FULL")
+    if db.execute("PRAGMA synchronous").fetchone() != (FULL,):
+        raise JournalError(f"SQLite does not write {path} through to the disk")
     return db
 
 
-def _open_existing(folder: Path) -> sqlite3.Connection:
+def _sum(row: tuple[int, float, int, str, str]) -> int:
+    """A checksum of one fact: SQLite itself notices only damage to its own structure."""
+    return zlib.crc32(repr(row).encode())
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    for step in range(version, SCHEMA_VERSION):
+        db.execute(MIGRATIONS[step])
+    db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+
+def _open_existing(folder: Path) -> tuple[sqlite3.Connection, int]:
     path = folder / FILE_NAME
     if not path.is_file():
         raise JournalError(f"there is no journal at {path}", hint="agentorchestr --list-sessions")
     with _explained(path):
         db = _connect(path)
         (version,) = db.execute("PRAGMA user_version").fetchone()
-    if version != SCHEMA_VERSION:
+    if version > SCHEMA_VERSION:
         db.close()
         raise JournalError(
-            f"{path} has format {version}, this agentorchestr reads {SCHEMA_VERSION}",
-            hint="update agentorchestr" if version > SCHEMA_VERSION else "",
+            f"{path} was written by a newer agentorchestr (format {version}, not {SCHEMA_VERSION})",
+            hint="update agentorchestr",
         )
-    return db
+    if version < min(MIGRATIONS):
+        db.close()
+        raise JournalError(f"{path} is no journal, or lost its beginning", hint="check the disk")
+    return db, int(version)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from agentorchestr.errors import JournalError, UsageError
+from agentorchestr.journal.export import read_export, write_export
 from agentorchestr.journal.reducer import derive
 from agentorchestr.journal.store import FILE_NAME, Journal
 from agentorchestr.model.facts import Recorded
@@ -25,6 +26,27 @@ def read_facts(paths: Paths, session_id: str, after: int) -> Sequence[Recorded]:
     """The facts of a session above *after*, oldest first."""
     with Journal.open_read(paths.session(session_id)) as journal:
         return journal.facts(after=after)
+
+
+def read_exported(file: Path) -> tuple[SessionView, Sequence[Recorded]]:
+    """The session in an exported journal, derived anew, and its facts. Raises ``JournalError``."""
+    facts = read_export(file)
+    return derive(facts), facts
+
+
+def export_session(paths: Paths, session_id: str, file: Path) -> int:
+    """Write the journal of a finished session to the new *file*; how many facts.
+
+    Raises ``UsageError`` while the session is not over.
+    """
+    facts = read_facts(paths, session_id, 0)
+    if derive(facts).outcome is None:
+        raise UsageError(
+            f"session {session_id} is not over; its journal still grows",
+            hint=f"agentorchestr stop {session_id}, or look: agentorchestr logs {session_id} --json",
+        )
+    write_export(file, facts)
+    return len(facts)
 
 
 def list_sessions(paths: Paths) -> tuple[SessionView, ...]:
