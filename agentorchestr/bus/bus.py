@@ -12,13 +12,15 @@ from typing import Self, Unpack
 from uuid import uuid4
 
 from agentorchestr.bus.calls import Calls
-from agentorchestr.bus.home import InstanceLock, drain, open_bell
-from agentorchestr.bus.keeping import keep
+from agentorchestr.bus.home import InstanceLock
+from agentorchestr.bus.keeping import answering, keep
 from agentorchestr.bus.letters import Words, make_letter, options_of
 from agentorchestr.bus.line import SESSION_EXPIRY_S, Line, Place, open_line
 from agentorchestr.bus.names import address_of, receivers_of
+from agentorchestr.bus.neighbours import check_speech, refuse_neighbour, speaking
 from agentorchestr.bus.serving import Handler, Serving, handed
 from agentorchestr.errors import BusError, CarrierGone, UsageError
+from agentorchestr.model.carrier import Transport
 from agentorchestr.model.mail import (
     Address,
     AgentCard,
@@ -66,6 +68,7 @@ class Bus:
         broker: str = "",
         login: Login | None = None,
         login_file: Path | None = None,
+        compat: str = "",
         description: str = "",
         skills: Sequence[str | Skill] = (),
         role: str = "",
@@ -76,8 +79,14 @@ class Bus:
     ) -> None:
         self.me = agent_id if isinstance(agent_id, Address) else address_of(agent_id)
         self.place = Place.of(
-            os.environ if env is None else env, self.me, broker=broker, login=login, login_file=login_file
+            os.environ if env is None else env,
+            self.me,
+            broker=broker,
+            login=login,
+            login_file=login_file,
+            compat=compat,
         )
+        refuse_neighbour(self.me)
         self._card = AgentCard(
             self.me,
             role=role,
@@ -105,7 +114,8 @@ class Bus:
             store = await offload(self.place.home.open_store)
             stack.callback(store.close)
             line = await self._enter_line(stack)
-            transport = await stack.enter_async_context(self._connection(line))
+            connection = await stack.enter_async_context(self._connection(line))
+            transport = speaking(self.place, connection)
             exchange = Exchange(transport, store, self.me, card=self._card, names_bound=line.names_bound)
             exchange.follow(self._calls.moved)
             if self._takes_answers:
@@ -118,7 +128,7 @@ class Bus:
             self.assignments = await stack.enter_async_context(assignments)
             self._exchange = exchange
             stack.callback(self._leave)
-            self._listen_to_bell(stack, exchange)
+            stack.enter_context(answering(self.place.home, exchange.poke))
             await self._keep(stack, transport)
             self._stack = stack.pop_all()
         return self
@@ -146,20 +156,7 @@ class Bus:
             session_expiry_s=SESSION_EXPIRY_S,
         )
 
-    def _listen_to_bell(self, stack: AsyncExitStack, exchange: Exchange) -> None:
-        bell = open_bell(self.place.home)
-        stack.callback(bell.close)
-        stack.callback(self.place.home.bell.unlink, missing_ok=True)
-        loop = asyncio.get_running_loop()
-
-        def rung() -> None:
-            drain(bell)
-            exchange.poke()
-
-        loop.add_reader(bell, rung)
-        stack.callback(loop.remove_reader, bell)
-
-    async def _keep(self, stack: AsyncExitStack, transport: MqttConnection) -> None:
+    async def _keep(self, stack: AsyncExitStack, transport: Transport) -> None:
         group = await stack.enter_async_context(asyncio.TaskGroup())
         # With everybody's cards seen, what waits for somebody goes out when they come.
         works: list[asyncio.Task[object]] = [group.create_task(self.directory.complete())]
@@ -184,6 +181,7 @@ class Bus:
         options = options_of(words)
         names = [str(one) for one in to]
         letters = [make_letter(self.me, one, body, options) for one in receivers_of(names)]
+        check_speech(self.place, letters)
         return await self.exchange.send_many(letters)
 
     async def request(
@@ -202,6 +200,7 @@ class Bus:
 
     async def put(self, question: Letter, *, timeout_s: float) -> Letter:
         """Send a letter of kind ``ask`` and give its answer; as ``request``."""
+        check_speech(self.place, [question])
         return await self._calls.ask(question, self.exchange.send, timeout_s=timeout_s)
 
     async def messages(self) -> AsyncIterator[Letter]:

@@ -42,6 +42,11 @@ class Home:
         """Our own login at the private broker."""
         return self.folder / "login"
 
+    @property
+    def admitted(self) -> Path:
+        """Exists once the private broker was told our name on swarmbus."""
+        return self.folder / "swarmbus"
+
     def open_store(self) -> MailStore:
         """Open the mail file, made if missing."""
         ensure_private(self.folder)

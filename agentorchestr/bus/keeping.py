@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from agentorchestr.bus.home import InstanceLock
+from agentorchestr.bus.home import Home, InstanceLock, drain, open_bell
 from agentorchestr.bus.line import SESSION_EXPIRY_S, Place, private_login
 from agentorchestr.bus.names import address_of
+from agentorchestr.bus.neighbours import speaking
 from agentorchestr.clock import SYSTEM_CLOCK, Clock
 from agentorchestr.errors import OrchestrError, UsageError
 from agentorchestr.journal.mailbox import FILE_NAME, MailStore
@@ -30,6 +31,24 @@ SENDERS_AT_ONCE = 4
 NONE = Properties()
 
 logger = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def answering(home: Home, rung: Callable[[], None]) -> Iterator[None]:
+    """Call *rung* whenever another process says that it changed the mail file."""
+    with contextlib.closing(open_bell(home)) as bell:
+        loop = asyncio.get_running_loop()
+
+        def listen() -> None:
+            drain(bell)
+            rung()
+
+        loop.add_reader(bell, listen)
+        try:
+            yield
+        finally:
+            loop.remove_reader(bell)
+            home.bell.unlink(missing_ok=True)
 
 
 async def keep(place: Place, transport: Transport, *, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -104,7 +123,7 @@ async def _send_waiting(sleeper: Place, store: MailStore, *, awake: Address) -> 
         session_expiry_s=SESSION_EXPIRY_S,
     )
     async with made as connection:
-        quiet = Quiet(connection, sleeper.me)
+        quiet = speaking(sleeper, Quiet(connection, sleeper.me), sends_only=True)
         async with Exchange(
             quiet, store, sleeper.me, card=AgentCard(sleeper.me), names_bound=True
         ) as exchange:

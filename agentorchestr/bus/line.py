@@ -9,6 +9,7 @@ from pathlib import Path
 
 from agentorchestr.bus.home import Home, home_of
 from agentorchestr.errors import UsageError
+from agentorchestr.model import swarmbus
 from agentorchestr.model.mail import Address
 from agentorchestr.mqtt.endpoint import (
     Endpoint,
@@ -21,6 +22,7 @@ from agentorchestr.mqtt.endpoint import (
 from agentorchestr.paths import Paths, write_private
 
 BROKER_VARIABLE = "AGENTORCHESTR_BROKER"
+COMPAT_VARIABLE = "AGENTORCHESTR_BUS_COMPAT"
 SESSION_EXPIRY_S = 7 * 86400
 """How long a broker keeps what comes in while an agent is away."""
 
@@ -36,6 +38,8 @@ class Place:
     """A URL; empty: the private broker of this user."""
     login: Login | None = None
     login_file: Path | None = None
+    compat: str = ""
+    """``swarmbus``: speak with its agents, too."""
 
     @classmethod
     def of(
@@ -46,8 +50,12 @@ class Place:
         broker: str = "",
         login: Login | None = None,
         login_file: Path | None = None,
+        compat: str = "",
     ) -> "Place":
-        """Fill in from *env* what is not given."""
+        """Fill in from *env* what is not given. Raises ``UsageError``."""
+        compat = compat or env.get(COMPAT_VARIABLE, "")
+        if compat not in {"", swarmbus.NAME}:
+            raise UsageError(f"unknown neighbour: {compat!r}", hint="known: swarmbus")
         return cls(
             Paths.from_env(env),
             env,
@@ -55,6 +63,7 @@ class Place:
             broker or env.get(BROKER_VARIABLE, ""),
             login,
             login_file,
+            compat,
         )
 
     @property
@@ -115,6 +124,11 @@ def private_login(place: Place) -> Login:
     login = add_login(place.paths, place.me)
     ensure_private(place.home.folder)
     write_private(place.home.login_file, f"{login.user}:{login.password}\n")
+    if place.compat:
+        from agentorchestr.mqtt.logins import open_to_swarmbus
+
+        open_to_swarmbus(place.paths, place.me)
+        place.home.admitted.touch(mode=0o600)
     return login
 
 
@@ -122,6 +136,8 @@ def known_login(place: Place) -> Login | None:
     """Our login if we were at the broker before, without asking it."""
     if not place.is_private:
         return place.foreign_login()
+    if place.compat and not place.home.admitted.exists():
+        return None
     try:
         return read_login(place.home.login_file)
     except UsageError:

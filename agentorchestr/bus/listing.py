@@ -9,6 +9,7 @@ from uuid import uuid4
 from agentorchestr.bus.home import InstanceLock
 from agentorchestr.bus.line import Line, Place, known_login, open_line
 from agentorchestr.bus.names import ORG
+from agentorchestr.bus.neighbours import speaking
 from agentorchestr.errors import BusError, CarrierGone
 from agentorchestr.model.carrier import Transport
 from agentorchestr.model.mail import Address, AgentCard
@@ -32,15 +33,17 @@ def list_agents_at(place: Place) -> list[AgentCard]:
 
     Raises ``BusError``.
     """
-    seat, lock = _seat(place)
+    # Who only looks needs no name on swarmbus.
+    seat, lock = _seat(replace(place, compat=""))
     try:
         if seat.is_private and (login := known_login(seat)) is not None:
+            line = Line(Endpoint(unix=seat.paths.run / "mqtt.sock"), login, names_bound=True)
             try:
-                return _list(Line(Endpoint(unix=seat.paths.run / "mqtt.sock"), login, names_bound=True), seat)
+                return _list(line, replace(seat, compat=place.compat))
             except BusError:
                 pass  # it was ended, or its logins were made anew
         with open_line(seat) as line:
-            return _list(line, seat)
+            return _list(line, replace(seat, compat=place.compat))
     finally:
         lock.release()
 
@@ -101,6 +104,6 @@ def _list(line: Line, place: Place) -> list[AgentCard]:
         async with made as connection:
             if not await connection.wait_connected(timeout_s=CONNECTS_S if not place.is_private else 1.0):
                 raise connection.trouble or CarrierGone(f"no broker answers at {line.endpoint}")
-            return await list_cards(connection, place.me)
+            return await list_cards(speaking(place, connection, sends_only=True), place.me)
 
     return asyncio.run(work())

@@ -10,6 +10,7 @@ from agentorchestr.bus.letters import Words, make_letter, options_of
 from agentorchestr.bus.line import Place
 from agentorchestr.bus.listing import can, list_agents_at
 from agentorchestr.bus.names import receivers_of
+from agentorchestr.bus.neighbours import check_speech
 from agentorchestr.bus.quick import send_now
 from agentorchestr.bus.shapes import Shape, card_shape, letter_shape, standing_shape, task_shape
 from agentorchestr.clock import SYSTEM_CLOCK
@@ -35,6 +36,7 @@ class BusMail:
         """Send, and tell how far each letter is: at the broker, or kept because nobody is there."""
         options = options_of(cast("Words", words))
         letters = [make_letter(self._place.me, one, body, options) for one in receivers_of(to)]
+        check_speech(self._place, letters)
         if self._bus is None:
             standings: Sequence[Standing] = await offload(send_now, self._place, letters)
         else:

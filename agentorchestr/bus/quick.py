@@ -12,12 +12,14 @@ from functools import partial
 
 from agentorchestr.bus.home import InstanceLock
 from agentorchestr.bus.line import SESSION_EXPIRY_S, Line, Place, known_login, open_line
+from agentorchestr.bus.neighbours import check_speech, refuse_neighbour
 from agentorchestr.clock import until
 from agentorchestr.errors import BusError
 from agentorchestr.journal.mailbox import MailStore
 from agentorchestr.journal.mailbox_outbox import Mark
 from agentorchestr.model.carrier import Delivered
 from agentorchestr.model.mail import Letter, LetterState, Standing
+from agentorchestr.model.swarmbus import EVERYBODY, is_neighbour, is_to_all
 from agentorchestr.mqtt.endpoint import Endpoint
 from agentorchestr.mqtt.post import Parcel, post
 from agentorchestr.swarm import topics
@@ -30,6 +32,7 @@ BUSY_S = 5.0
 RECEIPT_S = 15.0
 NOBODY_S = 1.0
 NOBODY = "nobody there"
+NO_RECEIPTS = "swarmbus sends no receipts"
 
 
 def send_now(place: Place, letters: Sequence[Letter]) -> list[Standing]:
@@ -38,6 +41,8 @@ def send_now(place: Place, letters: Sequence[Letter]) -> list[Standing]:
     ``STORED`` with a reason means that it waits in the mail file: it goes out with the next command or
     instance of this agent, or is carried by another agent's. Raises ``UsageError`` and ``JournalError``.
     """
+    refuse_neighbour(place.me)
+    check_speech(place, letters)
     with place.home.open_store() as store:
         now = time.time()
         store.outbox.put(letters, next_try_at=now, now=now)
@@ -78,7 +83,7 @@ def _post(place: Place, store: MailStore, letters: Sequence[Letter]) -> None:
         said = _post_on_known_line(place, letters)
         if said is None:
             with open_line(place) as line:
-                said = _post_on(line, letters)
+                said = _post_on(line, letters, compat=place.compat)
     except BusError as exc:
         _mark(place, store, [_waiting(letter, str(exc)) for letter in letters])
         return
@@ -92,32 +97,48 @@ def _post_on_known_line(place: Place, letters: Sequence[Letter]) -> list[Deliver
         return None
     endpoint = Endpoint(unix=place.paths.run / "mqtt.sock") if place.is_private else place.foreign_endpoint()
     try:
-        return _post_on(Line(endpoint, login, names_bound=place.is_private), letters)
+        return _post_on(Line(endpoint, login, names_bound=place.is_private), letters, compat=place.compat)
     except BusError:
         if place.is_private:
             return None  # it was ended, or its logins were made anew
         raise
 
 
-def _post_on(line: Line, letters: Sequence[Letter]) -> list[Delivered]:
+def _post_on(line: Line, letters: Sequence[Letter], *, compat: str) -> list[Delivered]:
+    """Publish, and give the better answer for a letter that goes out in two forms."""
+    written = [parcels_of(letter, compat=compat) for letter in letters]
+    parcels = [parcel for every in written for parcel in every]
     if line.endpoint.tls is not None or line.login is None:
         from agentorchestr.bus.slow import publish_on
 
-        return publish_on(line, letters)
-    parcels = [parcel_of(letter) for letter in letters]
-    return post(line.endpoint, line.login, parcels, session_expiry_s=SESSION_EXPIRY_S, timeout_s=ANSWER_S)
+        said = iter(publish_on(line, str(letters[0].sender), parcels))
+    else:
+        said = iter(
+            post(line.endpoint, line.login, parcels, session_expiry_s=SESSION_EXPIRY_S, timeout_s=ANSWER_S)
+        )
+    answers = [[next(said) for _ in every] for every in written]
+    return [Delivered.ACCEPTED if Delivered.ACCEPTED in every else every[0] for every in answers]
 
 
-def parcel_of(letter: Letter) -> Parcel:
-    """*letter* as it is published."""
-    topic = (
-        topics.directed(letter.receiver, letter.sender)
-        if letter.receiver
-        else topics.broadcast(letter.sender)
-    )
+def parcels_of(letter: Letter, *, compat: str = "") -> list[Parcel]:
+    """*letter* as it is published: for a neighbour in its form, for all in both if *compat* is on."""
+    fields = letter_fields(letter)
     left_s = max(math.ceil(letter.expires_at - time.time()), 1) if letter.expires_at else None
-    payload = json.dumps(letter_fields(letter), ensure_ascii=False, separators=(",", ":"))
-    return Parcel(topic, payload.encode(), left_s)
+    parcels = []
+    if not is_neighbour(letter.receiver):
+        topic = (
+            topics.directed(letter.receiver, letter.sender)
+            if letter.receiver
+            else topics.broadcast(letter.sender)
+        )
+        payload = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+        parcels.append(Parcel(topic, payload.encode(), left_s))
+    if compat and (letter.receiver is None or is_neighbour(letter.receiver)):
+        from agentorchestr.swarm.swarmbus_wire import written
+
+        to = letter.receiver.agent if letter.receiver else EVERYBODY
+        parcels.append(Parcel(*written(fields, sender=letter.sender, to=to), left_s))
+    return parcels
 
 
 def _mark(place: Place, store: MailStore, marks: Sequence[Mark]) -> None:
@@ -128,11 +149,13 @@ def _mark_of(letter: Letter, said: Delivered) -> Mark:
     now = time.time()
     if said is Delivered.REFUSED:
         return Mark(letter.letter_id, LetterState.REFUSED, "refused by the carrier", 1, None)
-    if letter.receiver is None:
+    if is_to_all(letter.receiver):
         why = "" if said is Delivered.ACCEPTED else NOBODY
         return Mark(letter.letter_id, LetterState.SENT, why, 1, None)
     if said is Delivered.NOBODY_THERE:
         return Mark(letter.letter_id, LetterState.STORED, NOBODY, 1, now + NOBODY_S)
+    if is_neighbour(letter.receiver):
+        return Mark(letter.letter_id, LetterState.SENT, NO_RECEIPTS, 1, None)
     return Mark(letter.letter_id, LetterState.SENT, "", 1, now + RECEIPT_S)
 
 

@@ -6,18 +6,15 @@ from collections.abc import Sequence
 from agentorchestr.bus.line import SESSION_EXPIRY_S, Line
 from agentorchestr.errors import CarrierGone
 from agentorchestr.model.carrier import Delivered, Properties
-from agentorchestr.model.mail import Letter
 from agentorchestr.mqtt.connection import MqttConnection
 from agentorchestr.mqtt.post import Parcel
 
 CONNECTS_S = 10.0
 
 
-def publish_on(line: Line, letters: Sequence[Letter]) -> list[Delivered]:
-    """Publish *letters* and give the broker's answers. Raises ``BusError``."""
-    from agentorchestr.bus.quick import parcel_of
-
-    return asyncio.run(_publish(line, str(letters[0].sender), [parcel_of(letter) for letter in letters]))
+def publish_on(line: Line, me: str, parcels: Sequence[Parcel]) -> list[Delivered]:
+    """Publish *parcels* as *me* and give the broker's answers. Raises ``BusError``."""
+    return asyncio.run(_publish(line, me, parcels))
 
 
 async def _publish(line: Line, me: str, parcels: Sequence[Parcel]) -> list[Delivered]:

@@ -7,7 +7,7 @@ import click
 from agentorchestr.bus.listing import LISTER, can, list_agents_at
 from agentorchestr.bus.names import short_name
 from agentorchestr.bus.shapes import card_shape
-from agentorchestr.cli.bus_options import broker_words, desk_in
+from agentorchestr.cli.bus_options import broker_words, compat_option, desk_in
 from agentorchestr.model.mail import AgentCard
 
 HEADERS = ("agent", "online", "state", "can", "program", "description")
@@ -16,6 +16,7 @@ HEADERS = ("agent", "online", "state", "can", "program", "description")
 @click.command("list")
 @click.option("--capability", metavar="NAME", default="", help="Only agents that can do this.")
 @click.option("--online", "online_only", is_flag=True, help="Only agents that are there now.")
+@compat_option
 @broker_words
 @click.pass_context
 def list_agents(ctx: click.Context, /, *, capability: str, online_only: bool, **words: Any) -> int:

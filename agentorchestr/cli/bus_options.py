@@ -14,12 +14,19 @@ from agentorchestr.cli.inputs import read_duration
 from agentorchestr.cli.product import Shell
 from agentorchestr.cli.render import Screen
 from agentorchestr.errors import UsageError
+from agentorchestr.model import swarmbus
 from agentorchestr.model.mail import Address
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 AGENT_VARIABLE = "AGENTORCHESTR_AGENT_ID"
+COMPATS = (swarmbus.NAME,)
 PERSON = "person"
 """Who sends and reads when nobody is named."""
+
+
+compat_option = click.option(
+    "--bus-compat", type=click.Choice(COMPATS), default=None, help="Speak with agents of swarmbus, too."
+)
 
 
 def broker_words(function: Function) -> Function:
@@ -38,14 +45,14 @@ def broker_words(function: Function) -> Function:
 
 
 def bus_words(function: Function) -> Function:
-    """Add ``--agent-id`` and what ``broker_words`` adds."""
+    """Add ``--agent-id``, ``--bus-compat`` and what ``broker_words`` adds."""
     words = click.option(
         "--agent-id",
         metavar="ID",
         default="",
         help=f"Who you are; default: ${AGENT_VARIABLE}, else {PERSON}.",
     )
-    return broker_words(words(function))
+    return compat_option(broker_words(words(function)))
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,9 @@ def desk_in(ctx: click.Context, words: Mapping[str, Any], *, me: Address | None 
     shell = shell_in(ctx, as_json=words["as_json"])
     address = me or address_of(words.get("agent_id") or shell.env.get(AGENT_VARIABLE, "") or PERSON)
     file = path_of(shell, words["login_file"]) if words["login_file"] else None
-    place = Place.of(shell.env, address, broker=words["broker"], login_file=file)
+    place = Place.of(
+        shell.env, address, broker=words["broker"], login_file=file, compat=words.get("bus_compat") or ""
+    )
     if not place.is_private:
         place.foreign_endpoint()
     return Desk(shell, Screen(as_json=shell.as_json), place)

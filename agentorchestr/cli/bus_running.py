@@ -16,7 +16,13 @@ T = TypeVar("T")
 def bus_of(place: Place, **more: Any) -> Bus:
     """A bus at *place*."""
     return Bus(
-        place.me, broker=place.broker, login=place.login, login_file=place.login_file, env=place.env, **more
+        place.me,
+        broker=place.broker,
+        login=place.login,
+        login_file=place.login_file,
+        compat=place.compat,
+        env=place.env,
+        **more,
     )
 
 

@@ -14,6 +14,7 @@ from agentorchestr.bus.unit import unit_name, unit_text
 from agentorchestr.cli.bus_options import AGENT_VARIABLE, Desk, bus_words, desk_in, path_of, seconds
 from agentorchestr.errors import UsageError
 from agentorchestr.model.mail import Skill
+from agentorchestr.model.swarmbus import is_neighbour
 
 if TYPE_CHECKING:
     from agentorchestr.bus.bus import Bus
@@ -56,6 +57,8 @@ def init(ctx: click.Context, /, *, systemd: bool, **words: Any) -> int:
         for line in text.splitlines():
             desk.screen.line(line)
         return 0
+    if is_neighbour(desk.place.me):
+        return _let_in(desk)
     _first_visit(desk.place)
     name = short_name(desk.place.me)
     folder = desk.place.home.folder
@@ -63,6 +66,21 @@ def init(ctx: click.Context, /, *, systemd: bool, **words: Any) -> int:
         desk.screen.envelope("mailbox", {"agent": name, "address": str(desk.place.me), "folder": str(folder)})
     desk.screen.line(f"{name} has a mailbox in {folder}")
     desk.screen.line(f"receive:  agentorchestr bus start --agent-id {name} --inbox FILE")
+    return 0
+
+
+def _let_in(desk: Desk) -> int:
+    """Make a login for an agent of swarmbus, in a file that its own client can take it from."""
+    from agentorchestr.bus.swarmbus_login import make_swarmbus_login
+
+    made = make_swarmbus_login(desk.place)
+    if desk.screen.as_json:
+        login = {"agent": made.name, "user": made.user, "port": made.port, "file": str(made.file)}
+        desk.screen.envelope("swarmbus_login", login)
+    desk.screen.line(f"{made.name} of swarmbus may come in; its login is in {made.file}")
+    where = f"--agent-id {made.name} --broker 127.0.0.1 --port {made.port}"
+    desk.screen.line(f"set -a; . {made.file}; set +a", indent=2)
+    desk.screen.line(f"swarmbus start {where} --inbox {made.name}.md", indent=2)
     return 0
 
 
@@ -80,7 +98,7 @@ def _first_visit(place: Place) -> None:
 def _start_argv(desk: Desk, words: Mapping[str, Any]) -> list[str]:
     """The command that a unit runs: as typed here, with whole paths."""
     argv = [sys.executable, "-m", "agentorchestr", "bus", "start", "--agent-id", str(desk.place.me)]
-    for option in ("broker", "invoke", "time_limit", "description"):
+    for option in ("broker", "bus_compat", "invoke", "time_limit", "description"):
         if words[option]:
             argv += [f"--{option.replace('_', '-')}", words[option]]
     for option in ("inbox", "archive", "login_file"):

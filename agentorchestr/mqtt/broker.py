@@ -129,11 +129,21 @@ def leave_broker(paths: Paths, holder: str) -> bool:
 
 
 def stop_broker(paths: Paths) -> bool:
-    """End the broker; whether one ran. What it keeps stays on disk for the next one."""
+    """End the broker; whether one ran. What it keeps stays on disk for the next; swarmbus is out."""
     folder = broker_folder(paths)
     with locked(folder):
-        record = read_record(folder)
+        record, door = read_record(folder), folder.read_door()
+        if door.is_open:
+            folder.write_door(door.model_copy(update={"is_open": False}))
         return record is not None and _end(folder, record)
+
+
+def start_again(paths: Paths, folder: BrokerFolder) -> None:
+    """End a broker that runs and start it with what its files say now; for who holds ``locked``."""
+    record = read_record(folder)
+    if record is not None and is_it(record.pid, record.started):
+        _end_process(record.pid, record.started)
+        _write_record(folder, _start(paths, folder, program=None))
 
 
 @contextlib.contextmanager
@@ -210,10 +220,13 @@ def _start(paths: Paths, folder: BrokerFolder, *, program: Path | None) -> Recor
     listening = socket_path(paths)
     ensure_private(listening.parent)
     old = read_record(folder)
-    port = old.port if old else 0
+    port, door = old.port if old else 0, folder.read_door()
     for _ in range(TRIES):
         port = _free_port(port)
-        folder.write_config(port=port, socket=listening)
+        if door.is_open:
+            door = door.model_copy(update={"port": _free_port(door.port)})
+            folder.write_door(door)
+        folder.write_config(port=port, socket=listening, door=door)
         folder.write_users(folder.read_users())
         pid = _launch(program, folder)
         started = start_time(pid) if pid else None
@@ -225,7 +238,7 @@ def _start(paths: Paths, folder: BrokerFolder, *, program: Path | None) -> Recor
             _end_process(pid, started)
         if "in use" not in folder.log_tail():
             break
-        port = 0
+        port, door = 0, door.model_copy(update={"port": 0})
     raise BusError(
         f"mosquitto did not start: {folder.log_tail() or 'it said nothing'}",
         hint=f"see {folder.path / 'mosquitto.log'}",

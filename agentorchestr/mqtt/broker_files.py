@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agentorchestr.errors import BusError
 from agentorchestr.model.carrier import A2A_ROOT, LETTERS_ROOT
+from agentorchestr.mqtt.door import Door
 from agentorchestr.mqtt.endpoint import Login
 from agentorchestr.paths import write_private
 
@@ -111,8 +112,12 @@ class BrokerFolder:
 
     path: Path
 
-    def write_config(self, *, port: int, socket: Path) -> Path:
-        """Write configuration and rights for a start, and lead ``run/`` to the folder of *socket*."""
+    def write_config(self, *, port: int, socket: Path, door: Door | None = None) -> Path:
+        """Write configuration and rights for a start, and lead ``run/`` to the folder of *socket*.
+
+        *door* lets swarmbus's clients in.
+        """
+        door = door or Door()
         link = self.path / "run"
         link.unlink(missing_ok=True)
         link.symlink_to(socket.parent)
@@ -126,10 +131,28 @@ class BrokerFolder:
             autosave=AUTOSAVE_S,
             unlimited=UNLIMITED,
         )
-        write_private(self.path / "acl", ACL)
+        self.write_rights(door)
         for name in ("mosquitto.pid", "mosquitto.log"):
             write_private(self.path / name, "")
-        return write_private(self.path / "mosquitto.conf", text)
+        return write_private(self.path / "mosquitto.conf", text + door.listener)
+
+    def write_rights(self, door: Door) -> None:
+        """Write who may do what, with those that *door* lets in."""
+        write_private(self.path / "acl", ACL + door.rights)
+
+    def read_door(self) -> Door:
+        """Who of swarmbus may come in. Raises ``BusError`` for a file that was damaged."""
+        file = self.path / "swarmbus.json"
+        try:
+            return Door.model_validate_json(file.read_bytes())
+        except FileNotFoundError:
+            return Door()
+        except ValidationError as exc:
+            raise BusError(f"the broker's names in {file} cannot be read", hint=f"remove {file}") from exc
+
+    def write_door(self, door: Door) -> None:
+        """Keep *door* for the next start."""
+        write_private(self.path / "swarmbus.json", door.model_dump_json())
 
     def pid(self) -> int | None:
         """What mosquitto wrote into its pid file, or None."""

@@ -6,7 +6,7 @@ import signal
 from agentorchestr.clock import until
 from agentorchestr.errors import BusError
 from agentorchestr.model.mail import Address
-from agentorchestr.mqtt.broker import broker_folder, is_it, locked, read_record
+from agentorchestr.mqtt.broker import broker_folder, is_it, locked, read_record, start_again
 from agentorchestr.mqtt.broker_files import BrokerFolder
 from agentorchestr.mqtt.endpoint import Login
 from agentorchestr.mqtt.knock import WELCOME, knock
@@ -37,8 +37,35 @@ def remove_login(paths: Paths, address: Address) -> bool:
         users = folder.read_users()
         if users.users.pop(str(address), None) is None:
             return False
+        door = folder.read_door()
+        if str(address) in door.names.values():
+            door = door.without(address)
+            folder.write_door(door)
+            folder.write_rights(door)
         _take_up(folder, folder.write_users(users))
         return True
+
+
+def open_to_swarmbus(paths: Paths, address: Address | None = None) -> int:
+    """Let swarmbus's clients come in, and *address* speak with them; the port they come in by.
+
+    A broker that runs is started again when it was closed to them before.
+
+    Raises ``UsageError`` for an address without a name there, or whose name another one has.
+    """
+    folder = broker_folder(paths)
+    with locked(folder):
+        known = folder.read_door()
+        door = known.opened(address)
+        if door == known:
+            return door.port
+        folder.write_door(door)
+        if not known.is_open:
+            start_again(paths, folder)
+        else:
+            folder.write_rights(door)
+            _take_up(folder, folder.write_users(folder.read_users()))
+        return folder.read_door().port
 
 
 def _take_up(folder: BrokerFolder, canary: Login) -> None:

@@ -15,6 +15,7 @@ from agentorchestr.journal.mailbox import MailStore
 from agentorchestr.journal.mailbox_outbox import Mark
 from agentorchestr.model.carrier import Delivered, Properties, Transport
 from agentorchestr.model.mail import Address, Letter, LetterState, Standing
+from agentorchestr.model.swarmbus import is_neighbour, is_to_all
 from agentorchestr.swarm import topics
 from agentorchestr.swarm.lane import Lane
 from agentorchestr.swarm.moves import Moves
@@ -22,6 +23,7 @@ from agentorchestr.swarm.wire import encode_letter
 
 NONE = Properties()
 NOBODY = "nobody there"
+NO_RECEIPTS = "swarmbus sends no receipts"
 WINDOW = 256
 """Letters handed to the carrier and not answered yet, at most."""
 PAGE = 256
@@ -230,8 +232,10 @@ class Outgoing:
             # Not a try: the letter never left.
             again, tries, why = now, standing.tries, "no connection"
             self._behind = True
-        elif letter.receiver is None and said is not Delivered.REFUSED:
+        elif is_to_all(letter.receiver) and said is not Delivered.REFUSED:
             state, why = LetterState.SENT, "" if said is Delivered.ACCEPTED else NOBODY
+        elif said is Delivered.ACCEPTED and is_neighbour(letter.receiver):
+            state, why = LetterState.SENT, NO_RECEIPTS
         elif said is Delivered.ACCEPTED:
             again = now + _wait(tries, timing.receipt_s, timing.receipt_most_s)
             state, why = LetterState.SENT, ""

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from agentorchestr.errors import UsageError
 from agentorchestr.journal.mailbox_outbox import Receipt
 from agentorchestr.model.mail import ID, INLINE_BYTES, SUBJECT_CHARS, Address, Letter, LetterKind, LetterState
+from agentorchestr.model.swarmbus import is_neighbour
 from agentorchestr.swarm import topics
 from agentorchestr.swarm.letter_fields import EVERYBODY, VERSION, letter_fields
 
@@ -111,6 +112,7 @@ def decode_letter(topic: str, payload: bytes, *, me: Address, verified: bool) ->
     """Read what came in on one of our inbox topics.
 
     The sender is the topic's, which the broker binds to the login; a payload that names another is refused.
+    A neighbour's name is never proven: what comes from it passed through a topic that anybody may write.
 
     Raises ``Unreadable``.
     """
@@ -140,7 +142,7 @@ def decode_letter(topic: str, payload: bytes, *, me: Address, verified: bool) ->
         answers=envelope.answers,
         created_at=envelope.ts,
         expires_at=envelope.expires_at,
-        verified=verified,
+        verified=verified and not is_neighbour(sender),
     )
 
 

@@ -1,0 +1,46 @@
+"""``--bus-compat``: whether an agent of the bus speaks with agents of swarmbus, too."""
+
+from collections.abc import Iterable
+
+from agentorchestr.bus.line import Place
+from agentorchestr.bus.names import short_name
+from agentorchestr.errors import UsageError
+from agentorchestr.model.carrier import Transport
+from agentorchestr.model.mail import Address, Letter
+from agentorchestr.model.swarmbus import is_neighbour, name_of
+
+
+def speaking(place: Place, transport: Transport, *, sends_only: bool = False) -> Transport:
+    """*transport*, and swarmbus on it if that is on. Raises ``UsageError``."""
+    if not place.compat:
+        return transport
+    from agentorchestr.swarm.swarmbus import SwarmbusTransport
+
+    return SwarmbusTransport(transport, place.me, sends_only=sends_only)
+
+
+def check_speech(place: Place, letters: Iterable[Letter]) -> None:
+    """Raise ``UsageError`` when a letter cannot be said as *place* speaks."""
+    if place.compat:
+        named(place.me)
+        return
+    for letter in letters:
+        if is_neighbour(letter.receiver):
+            name = short_name(letter.receiver or place.me)
+            raise UsageError(f"{name} is an agent of swarmbus", hint="add --bus-compat swarmbus")
+
+
+def named(me: Address) -> str:
+    """What *me* is called on swarmbus. Raises ``UsageError``."""
+    try:
+        return name_of(me)
+    except ValueError as exc:
+        raise UsageError(str(exc), hint="its names are 1 to 64 of a-z 0-9 _ -") from exc
+
+
+def refuse_neighbour(me: Address) -> None:
+    """Raise ``UsageError`` when one of our agents would take the name of one of swarmbus's."""
+    if is_neighbour(me):
+        raise UsageError(
+            f"{short_name(me)} is an agent of swarmbus, not one of ours", hint="swarmbus start --agent-id …"
+        )
