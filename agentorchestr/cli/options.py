@@ -26,6 +26,7 @@ class Options:
     timeout: str = ""
     land: bool = False
     broker: str = ""
+    bus_compat: str | None = None
     attach: bool | None = None
     trust: bool = False
     git_init: bool = False

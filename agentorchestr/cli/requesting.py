@@ -19,6 +19,7 @@ from agentorchestr.config.project import PROJECT_CONFIG, load_project_config
 from agentorchestr.config.user import UserConfig, load_user_config
 from agentorchestr.context.roles import load_roles
 from agentorchestr.errors import MissingDependency, UsageError
+from agentorchestr.model import swarmbus
 from agentorchestr.model.request import SessionRequest
 from agentorchestr.model.setup import WorktreeSetup
 from agentorchestr.model.verdict import CheckCommand
@@ -74,6 +75,7 @@ def build_request(shell: Shell, screen: Screen, options: Options) -> SessionRequ
         role=cheap.role,
         setup=setup,
         broker=check_broker(shell, screen, options.broker),
+        bus_compat=check_compat(options.bus_compat or ""),
         environment=with_whole_paths(shell.env, shell.cwd),
     )
 
@@ -115,6 +117,13 @@ def _wanted(options: Options, user: UserConfig) -> Wanted:
         return Wanted(agents if inside else (options.lead, *agents) if agents else (), options.lead)
     default = user.lead or ""
     return Wanted(agents, default if default in agents or not agents else "")
+
+
+def check_compat(name: str) -> str:
+    """Give the neighbour on the bus to speak with, once it is known. Raises ``UsageError``."""
+    if name not in {"", swarmbus.NAME}:
+        raise UsageError(f"unknown neighbour on the bus: {name}", hint=f"known: {swarmbus.NAME}")
+    return name
 
 
 def check_role(role: str) -> str:

@@ -29,6 +29,8 @@ class SessionRequest:
     role: str = "implementer"
     broker: str = ""
     """A broker's URL without any login; empty: this user's private one."""
+    bus_compat: str = ""
+    """``swarmbus``: its agents are written to and heard, too."""
     setup: WorktreeSetup = field(default_factory=WorktreeSetup)
     """What is done in each worktree, as the person trusted it."""
     environment: dict[str, str] = field(default_factory=dict)

@@ -21,6 +21,7 @@ from agentorchestr.model.broker import NEEDED, BrokerAbilities
 from agentorchestr.model.carrier import Transport, Will
 from agentorchestr.model.mail import Address, AgentCard, Letter, LetterKind, LetterState, Skill
 from agentorchestr.model.states import LEAD
+from agentorchestr.model.swarmbus import is_neighbour
 from agentorchestr.model.view import WorkerView
 from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.membership import Member, join, work_on_tasks
@@ -55,6 +56,8 @@ class Carrier:
     """The URL of a broker the person named; empty: ours, whose abilities are known."""
     probe: Probe | None = None
     """Tries out what such a broker can do."""
+    compat: str = ""
+    """``swarmbus``: what *share* gives speaks with its agents, too."""
 
 
 class Post:
@@ -195,7 +198,13 @@ class Post:
 
     async def send(self, worker_id: str, to: str, letter: Letter) -> Letter:
         """Send a letter of this agent's out of the session. Raises ``ToolRefused`` for no address."""
-        return await self.member(worker_id).exchange.send(replace(letter, receiver=read_address(to)))
+        receiver = read_address(to)
+        if is_neighbour(receiver) and not self._carrier.compat:
+            raise ToolRefused(
+                f"{to} is an agent of swarmbus",
+                hint="Only a session started with --bus-compat swarmbus reaches it.",
+            )
+        return await self.member(worker_id).exchange.send(replace(letter, receiver=receiver))
 
 
 def read_address(text: str) -> Address:

@@ -10,6 +10,7 @@ from typing import Self
 from agentorchestr.errors import UsageError
 from agentorchestr.journal.mailbox_tasks import Said, Side
 from agentorchestr.model.mail import Address, AgentCard, DelegatedState, DelegatedTask, Letter, LetterKind
+from agentorchestr.model.swarmbus import is_neighbour
 from agentorchestr.swarm.directory import Directory
 from agentorchestr.swarm.exchange import Exchange
 from agentorchestr.swarm.ids import new_id
@@ -82,6 +83,8 @@ class Delegation:
         """
         if bool(capability) == (to is not None):
             raise UsageError("a task is for a capability or for one agent", hint="name exactly one of them")
+        if is_neighbour(to):
+            raise UsageError("agents of swarmbus know no tasks", hint="send a message instead")
         now = self._clock.now()
         task = DelegatedTask(
             task_id or new_id(),

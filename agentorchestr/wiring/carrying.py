@@ -13,11 +13,12 @@ from agentorchestr.model.mail import Address
 from agentorchestr.mqtt.broker import BrokerHandle, ensure_broker, leave_broker
 from agentorchestr.mqtt.connection import MqttConnection
 from agentorchestr.mqtt.endpoint import Login, login_from_env, parse_broker_url, tls_from_env
-from agentorchestr.mqtt.logins import add_login, remove_login
+from agentorchestr.mqtt.logins import add_login, open_to_swarmbus, remove_login
 from agentorchestr.mqtt.probe import address_of_login, probe_broker
 from agentorchestr.paths import Paths
 from agentorchestr.process import offload
-from agentorchestr.supervisor.post import Carrier, Dial, Probe, Share
+from agentorchestr.supervisor.post import ORG, Carrier, Dial, Probe, Share
+from agentorchestr.swarm.swarmbus import SwarmbusTransport
 
 logger = logging.getLogger(__name__)
 
@@ -30,29 +31,47 @@ class NoBus:
 
 
 async def open_carrier(
-    paths: Paths, session_id: str, *, broker_url: str, env: Mapping[str, str], share: Share
+    paths: Paths, session_id: str, *, broker_url: str, env: Mapping[str, str], share: Share, compat: str = ""
 ) -> Carrier | NoBus:
     """Find the broker of this session. Without mosquitto its agents talk within the session only.
+
+    With *compat* ``swarmbus`` each of them is an agent of swarmbus, too.
 
     Raises ``UsageError`` for a broker's URL that cannot be used, ``BusError`` for a broker of ours that does
     not start.
     """
+    if compat:
+        share = _speaking_swarmbus(share, session_id)
     if broker_url:
         dial, probe = _dial_named(broker_url, env)
         store = MailStore(paths.session(session_id) / FILE_NAME)
-        return Carrier(dial, store, names_bound=False, share=share, broker=broker_url, probe=probe)
+        return Carrier(
+            dial, store, names_bound=False, share=share, broker=broker_url, probe=probe, compat=compat
+        )
     try:
         handle = await offload(ensure_broker, paths, holder=session_id)
     except MissingDependency as exc:
         return NoBus(f"{exc}: agents write to one another within this session only. {exc.hint}")
     store = MailStore(paths.session(session_id) / FILE_NAME)
-    return Carrier(_dial_private(paths, session_id, handle), store, names_bound=True, share=share)
+    dial = _dial_private(paths, session_id, handle, compat=compat)
+    return Carrier(dial, store, names_bound=True, share=share, compat=compat)
 
 
-def _dial_private(paths: Paths, session_id: str, handle: BrokerHandle) -> Dial:
+def _speaking_swarmbus(share: Share, session_id: str) -> Share:
+    @asynccontextmanager
+    async def speaking(line: Transport, worker_id: str) -> AsyncIterator[Transport]:
+        async with share(line, worker_id) as transport:
+            yield SwarmbusTransport(transport, Address(ORG, session_id, worker_id))
+
+    return speaking
+
+
+def _dial_private(paths: Paths, session_id: str, handle: BrokerHandle, *, compat: str) -> Dial:
     @asynccontextmanager
     async def dial(address: Address, will: Will) -> AsyncIterator[Transport]:
         login = await offload(add_login, paths, address)
+        if compat:
+            await offload(open_to_swarmbus, paths, address)
         # A broker that was killed is started again by whoever misses it first.
         revive = partial(ensure_broker, paths, holder=session_id)
         line = MqttConnection(

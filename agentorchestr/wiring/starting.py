@@ -111,6 +111,7 @@ def _created(
         role=request.role,
         setup=request.setup,
         broker=request.broker,
+        bus_compat=request.bus_compat,
     )
 
 

@@ -105,6 +105,7 @@ async def join_bus(gear: Gear) -> Carrier | None:
             gear.paths,
             created.session_id,
             broker_url=created.broker,
+            compat=created.bus_compat,
             env=gear.environment,
             share=share_with_a2a(gear.book, gear.folder / "a2a", created.session_id),
         )

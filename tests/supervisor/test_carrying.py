@@ -1,10 +1,22 @@
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import cast
 
 import pytest
 
 from agentorchestr.errors import MissingDependency, UsageError
+from agentorchestr.model.carrier import Transport
+from agentorchestr.model.mail import Address, AgentCard, Letter
+from agentorchestr.model.swarmbus import inbox, neighbour, presence
+from agentorchestr.mqtt.broker import stop_broker
+from agentorchestr.mqtt.connection import MqttConnection
+from agentorchestr.mqtt.endpoint import Endpoint
+from agentorchestr.mqtt.logins import add_login, open_to_swarmbus
 from agentorchestr.paths import Paths, ensure_private
 from agentorchestr.supervisor.post import Share
+from agentorchestr.swarm.card_wire import will_of
+from agentorchestr.swarm.exchange import Exchange
 from agentorchestr.wiring import carrying
 
 SHARE = cast("Share", None)
@@ -30,3 +42,40 @@ async def test_a_broker_that_cannot_be_used_is_one_clear_error(private_paths: Pa
     with pytest.raises(UsageError) as told:
         await carrying.open_carrier(private_paths, "s1", broker_url=url, env={}, share=SHARE)
     assert "pw" not in str(told.value)
+
+
+@asynccontextmanager
+async def alone(line: Transport, _: str) -> AsyncIterator[Transport]:
+    yield line
+
+
+async def test_agents_of_a_session_speak_swarmbus_when_it_is_asked_for(private_paths: Paths) -> None:
+    lead, planner = Address("agentorchestr", "s1", "lead"), neighbour("planner")
+    ensure_private(private_paths.session("s1"))
+    found = await carrying.open_carrier(
+        private_paths, "s1", broker_url="", env={}, share=alone, compat="swarmbus"
+    )
+    assert isinstance(found, carrying.Carrier)
+    try:
+        card = AgentCard(lead)
+        async with (
+            found.dial(lead, will_of(card, at=0.0)) as line,
+            found.share(line, "lead") as transport,
+            Exchange(transport, found.store, lead, card=card, names_bound=True) as exchange,
+        ):
+            endpoint = Endpoint(host="127.0.0.1", port=open_to_swarmbus(private_paths, planner))
+            login = add_login(private_paths, planner)
+            async with MqttConnection(endpoint, client_id="x", login=login, will=None) as there:
+                await there.subscribe([inbox("planner"), presence("s1-lead")])
+                told = {"from": "planner", "to": "s1-lead", "subject": "", "body": "hello"}
+                await there.publish(inbox("s1-lead"), json.dumps(told).encode())
+                [letter] = await exchange.take(timeout_s=10)
+                assert (letter.sender, letter.body, letter.verified) == (planner, "hello", False)
+                await exchange.send(Letter("", lead, letter.sender, "back"))
+                came = [await anext(there.messages()) for _ in range(2)]
+                assert {message.topic for message in came} == {inbox("planner"), presence("s1-lead")}
+        found.store.close()
+        carrying.close_carrier(private_paths, "s1", (lead,), private=True)
+        assert str(lead) not in (private_paths.state / "broker/swarmbus.json").read_text()
+    finally:
+        stop_broker(private_paths)
