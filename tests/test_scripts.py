@@ -267,10 +267,12 @@ def test_tests_run_without_real_agents_unless_asked(
 
 def test_real_agents_are_installed_and_their_folder_is_told(machine: Machine) -> None:
     _program(machine.checkout / "scripts/install-real-agents", "#!/bin/bash\necho noise\necho /agents\n")
+    _program(machine.checkout / "scripts/install-neighbours", "#!/bin/bash\necho noise\necho /neighbours\n")
     python = machine.bin / "python3.11"
-    python.write_text(PYTHON.replace('"== 1 passed =="', '"$AGENTORCHESTR_REAL_AGENTS"'))
+    told = '"$AGENTORCHESTR_REAL_AGENTS $AGENTORCHESTR_NEIGHBOURS"'
+    python.write_text(PYTHON.replace('"== 1 passed =="', told))
     done = machine.type("scripts/test", "--real-agents")
-    assert done.stdout.splitlines()[-1] == "/agents"
+    assert done.stdout.splitlines()[-1] == "/agents /neighbours"
     assert "not real_agents" not in _pytest_line(machine)
 
 
