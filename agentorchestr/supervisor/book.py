@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+from agentorchestr.errors import JournalError, StaleGeneration
 from agentorchestr.journal.reducer import derive, step
 from agentorchestr.journal.store import Journal
 from agentorchestr.model.facts import Fact, Recorded
@@ -22,6 +23,8 @@ class Book:
         self._changed = asyncio.Condition()
         self._writes: set[asyncio.Task[list[Recorded]]] = set()
         self.view: SessionView = derive(journal.facts())
+        self.trouble = ""
+        """Why the last fact could not be stored, such as a full disk; empty when it could."""
 
     @property
     def generation(self) -> int:
@@ -49,12 +52,22 @@ class Book:
             return await self._store(facts) if facts else []
 
     async def _store(self, facts: Sequence[Fact]) -> list[Recorded]:
-        recorded = await offload(self._journal.append, facts)
+        try:
+            recorded = await offload(self._journal.append, facts)
+        except StaleGeneration:
+            raise
+        except JournalError as exc:
+            await self._tell(str(exc))
+            raise
         for item in recorded:
             self.view = step(self.view, item)
+        await self._tell("")
+        return recorded
+
+    async def _tell(self, trouble: str) -> None:
+        self.trouble = trouble
         async with self._changed:
             self._changed.notify_all()
-        return recorded
 
     async def wait_until(self, holds: Callable[[SessionView], bool], *, timeout_s: float) -> bool:
         """Whether *holds* came true within *timeout_s* seconds; looked at after each fact."""

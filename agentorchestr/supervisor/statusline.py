@@ -2,11 +2,13 @@
 
 import logging
 from collections import Counter
+from functools import partial
 
 from agentorchestr.errors import TmuxError
 from agentorchestr.model.states import WorkerState
 from agentorchestr.model.view import SessionView
 from agentorchestr.process import offload
+from agentorchestr.supervisor.book import LONG_S
 from agentorchestr.supervisor.gear import Gear
 
 logger = logging.getLogger(__name__)
@@ -29,11 +31,16 @@ async def keep_status_line(gear: Gear) -> None:
     """Follow the session until cancelled."""
     shown = ""
     while True:
-        seq, text = gear.view.last_seq, status_text(gear.view)
+        seq, trouble = gear.view.last_seq, gear.book.trouble
+        text = f"! nothing can go on: {trouble}" if trouble else status_text(gear.view)
         if text != shown:
             try:
                 await offload(gear.tmux.set_status, gear.tmux_session, text)
             except TmuxError as exc:
                 logger.warning("status line not set", extra={"detail": str(exc)})
             shown = text
-        await gear.book.next_after(seq)
+        await gear.book.wait_until(partial(_is_news, gear, seq=seq, trouble=trouble), timeout_s=LONG_S)
+
+
+def _is_news(gear: Gear, view: SessionView, *, seq: int, trouble: str) -> bool:
+    return view.last_seq > seq or gear.book.trouble != trouble

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agentorchestr.errors import StaleGeneration, ToolRefused
+from agentorchestr.errors import JournalError, StaleGeneration, ToolRefused
 from agentorchestr.journal.store import Journal
 from agentorchestr.model import facts as f
 from agentorchestr.model.facts import Fact
@@ -73,3 +73,20 @@ async def test_an_older_supervisor_is_refused(journal: Journal, tmp_path: Path) 
     with pytest.raises(StaleGeneration):
         await book.record(f.StopAsked("me"))
     assert not book.view.stop_asked
+
+
+async def test_a_fact_that_cannot_be_stored_is_no_fact_and_is_told(journal: Journal, tmp_path: Path) -> None:
+    book = Book(journal)
+    seq = book.view.last_seq
+    told = asyncio.create_task(book.wait_until(lambda _: bool(book.trouble), timeout_s=10))
+    pages = journal._db.execute("PRAGMA page_count").fetchone()[0]
+    journal._db.execute(f"PRAGMA max_page_count={pages}")
+    with pytest.raises(JournalError, match="full"):
+        await book.record(f.NoteWritten("n1", "lead", "x" * 100_000))
+    assert await told
+    assert "full" in book.trouble
+    assert (book.view.last_seq, book.view.notes) == (seq, ())
+    journal._db.execute("PRAGMA max_page_count=1000000")
+    await book.record(f.NoteWritten("n1", "lead", "x"))
+    assert book.trouble == ""
+    assert book.view.last_seq == seq + 1
