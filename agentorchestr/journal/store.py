@@ -107,10 +107,12 @@ class Journal:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 recorded = self._insert(facts, moment)
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                # A full disk makes SQLite roll back by itself; a second one would hide why.
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
         return recorded
 
     def _insert(self, facts: Sequence[Fact], moment: float) -> list[Recorded]:
