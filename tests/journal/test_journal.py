@@ -12,6 +12,7 @@ from agentorchestr.journal.encoding import KINDS, decode, encode
 from agentorchestr.journal.reducer import derive
 from agentorchestr.journal.store import Journal
 from agentorchestr.model import facts as f
+from agentorchestr.model.broker import BrokerAbilities
 from agentorchestr.model.setup import WorktreeSetup
 from agentorchestr.model.states import AgentEventKind, CheckOutcome, MergeResult, Outcome, Report, WorkerState
 from agentorchestr.model.verdict import CheckCommand, CheckRun, Conflict, MergeAttempt, Verdict
@@ -84,6 +85,7 @@ def sample(hint: object, attempt: MergeAttempt) -> object:
         tuple[int, ...]: (3, 4),
         tuple[CheckCommand, ...]: CREATED.checks,
         int | None: None,
+        BrokerAbilities | None: None,
         WorktreeSetup: WorktreeSetup(("a",), (), (("sh", "-c", "make"),), ("PORT",)),
     }
     return known[hint]
