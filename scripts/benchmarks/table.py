@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 
-from scripts.benchmarks import bus, spawning, start, supervising, waking
+from scripts.benchmarks import bus, bus_swarmbus, spawning, start, supervising, waking
 from scripts.benchmarks.measuring import Figure, Group
 
 GROUPS: tuple[Group, ...] = (*start.GROUPS, *spawning.GROUPS, *waking.GROUPS, *supervising.GROUPS)
 EVERYWHERE = frozenset(group.name for group in GROUPS)
 """What runs when no group is named; the bus needs a package of others, so it is asked for by name."""
-GROUPS = (*GROUPS, *bus.GROUPS)
+GROUPS = (*GROUPS, *bus.GROUPS, *bus_swarmbus.GROUPS)
 COLUMNS = (44, 12, 12, 8)
 
 
