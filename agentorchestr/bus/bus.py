@@ -12,13 +12,14 @@ from typing import Self, Unpack
 from uuid import uuid4
 
 from agentorchestr.bus.calls import Calls
-from agentorchestr.bus.home import InstanceLock
+from agentorchestr.bus.home import hold_as_instance
 from agentorchestr.bus.keeping import answering, keep
 from agentorchestr.bus.letters import Words, make_letter, options_of
 from agentorchestr.bus.line import SESSION_EXPIRY_S, Line, Place, open_line
 from agentorchestr.bus.names import address_of, receivers_of
 from agentorchestr.bus.neighbours import check_speech, refuse_neighbour, speaking
 from agentorchestr.bus.serving import Handler, Serving, handed
+from agentorchestr.bus.trust import names_are_bound
 from agentorchestr.errors import BusError, CarrierGone, UsageError
 from agentorchestr.model.carrier import Transport
 from agentorchestr.model.mail import (
@@ -110,13 +111,16 @@ class Bus:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            stack.enter_context(InstanceLock(self.place.home))
+            stack.callback((await hold_as_instance(self.place.home)).release)
             store = await offload(self.place.home.open_store)
             stack.callback(store.close)
             line = await self._enter_line(stack)
+            bound = await names_are_bound(line, self.me)
             connection = await stack.enter_async_context(self._connection(line))
             transport = speaking(self.place, connection)
-            exchange = Exchange(transport, store, self.me, card=self._card, names_bound=line.names_bound)
+            exchange = Exchange(
+                transport, store, self.me, card=self._card, names_bound=bound, unbound_org=line.unbound_org
+            )
             exchange.follow(self._calls.moved)
             if self._takes_answers:
                 exchange.serve([LetterKind.ANSWER], self._calls.take)
@@ -160,7 +164,7 @@ class Bus:
         group = await stack.enter_async_context(asyncio.TaskGroup())
         # With everybody's cards seen, what waits for somebody goes out when they come.
         works: list[asyncio.Task[object]] = [group.create_task(self.directory.complete())]
-        if self.place.is_private:
+        if self.place.may_carry:
             works.append(group.create_task(keep(self.place, transport)))
         stack.callback(lambda: [work.cancel() for work in works])
 

@@ -7,13 +7,17 @@ import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from agentorchestr.bus.names import LOCAL, ORG, short_name
+from agentorchestr.clock import SYSTEM_CLOCK, Clock
 from agentorchestr.errors import UsageError
 from agentorchestr.journal.mailbox import FILE_NAME, MailStore
 from agentorchestr.model.mail import Address
 from agentorchestr.paths import Paths, ensure_private
+
+BRIEF_S = 20.0
+"""A command, or who carries mail, lets go within this time."""
+LOOK_S = 0.05
 
 
 class InstanceRuns(UsageError):
@@ -111,13 +115,20 @@ class InstanceLock:
             os.close(self._fd)
             self._fd = -1
 
-    def __enter__(self) -> Self:
-        if not self.try_lock():
-            raise InstanceRuns(self._home.me, self.holder())
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.release()
+async def hold_as_instance(home: Home, *, clock: Clock = SYSTEM_CLOCK) -> InstanceLock:
+    """Become the running instance of an agent.
+
+    Who holds the lock and has no bell is a command that sends, or another agent that carries this one's
+    mail: soon gone, so it is waited for. Raises ``InstanceRuns``.
+    """
+    lock = InstanceLock(home)
+    gives_up_at = clock.monotonic() + BRIEF_S
+    while not lock.try_lock():
+        if home.ring() or clock.monotonic() > gives_up_at:
+            raise InstanceRuns(home.me, lock.holder())
+        await clock.pause(LOOK_S)
+    return lock
 
 
 def open_bell(home: Home) -> socket.socket:

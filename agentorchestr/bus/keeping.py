@@ -5,7 +5,6 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from agentorchestr.bus.home import Home, InstanceLock, drain, open_bell
 from agentorchestr.bus.line import SESSION_EXPIRY_S, Place, private_login
@@ -17,7 +16,7 @@ from agentorchestr.journal.mailbox import FILE_NAME, MailStore
 from agentorchestr.model.carrier import Delivered, Incoming, Properties, Transport
 from agentorchestr.model.mail import Address, AgentCard
 from agentorchestr.mqtt.connection import MqttConnection
-from agentorchestr.mqtt.endpoint import Endpoint
+from agentorchestr.mqtt.endpoint import Endpoint, Login
 from agentorchestr.process import offload
 from agentorchestr.swarm import topics
 from agentorchestr.swarm.exchange import Exchange
@@ -52,7 +51,7 @@ def answering(home: Home, rung: Callable[[], None]) -> Iterator[None]:
 
 
 async def keep(place: Place, transport: Transport, *, clock: Clock = SYSTEM_CLOCK) -> None:
-    """Work for ever beside an agent on the private broker."""
+    """Work for ever beside an agent: carry the mail of sleepers, and look after the private broker."""
     carried_at = -CARRY_EVERY_S
     while True:
         if await transport.wait_connected(timeout_s=LOOK_S):
@@ -60,7 +59,7 @@ async def keep(place: Place, transport: Transport, *, clock: Clock = SYSTEM_CLOC
                 carried_at = clock.monotonic()
                 await carry(place)
             await clock.pause(LOOK_S)
-        else:
+        elif place.is_private:
             await _revive(place)
 
 
@@ -90,13 +89,16 @@ async def carry(place: Place) -> None:
 
 
 def _sleepers(place: Place) -> list[Place]:
-    return [replace(place, me=me) for me in _residents(place.paths.state / "bus") if me != place.me]
+    return [replace(place, me=me) for me in _residents(place) if me != place.me]
 
 
-def _residents(folder: Path) -> Iterator[Address]:
-    for mail in folder.glob(f"*/{FILE_NAME}"):
+def _residents(place: Place) -> Iterator[Address]:
+    folder = place.paths.state / "bus"
+    # Mail for a named broker lies one folder deeper, under the name of that broker.
+    inner = "" if place.is_private else f"{place.home.folder.name}/"
+    for mail in folder.glob(f"*/{inner}{FILE_NAME}"):
         with contextlib.suppress(UsageError):
-            yield address_of(mail.parent.name.replace("~", "/"))
+            yield address_of(mail.relative_to(folder).parts[0].replace("~", "/"))
 
 
 async def _carry_for(sleeper: Place, *, awake: Address) -> None:
@@ -115,17 +117,22 @@ async def _carry_for(sleeper: Place, *, awake: Address) -> None:
 
 
 async def _send_waiting(sleeper: Place, store: MailStore, *, awake: Address) -> None:
+    if sleeper.is_private:
+        endpoint = Endpoint(unix=sleeper.paths.run / "mqtt.sock")
+        login: Login | None = await offload(private_login, sleeper)
+    else:
+        endpoint, login = sleeper.foreign_endpoint(), sleeper.foreign_login()
     made = MqttConnection(
-        Endpoint(unix=sleeper.paths.run / "mqtt.sock"),
+        endpoint,
         client_id=str(sleeper.me),
-        login=await offload(private_login, sleeper),
+        login=login,
         will=None,
         session_expiry_s=SESSION_EXPIRY_S,
     )
     async with made as connection:
         quiet = speaking(sleeper, Quiet(connection, sleeper.me), sends_only=True)
         async with Exchange(
-            quiet, store, sleeper.me, card=AgentCard(sleeper.me), names_bound=True
+            quiet, store, sleeper.me, card=AgentCard(sleeper.me), names_bound=sleeper.is_private
         ) as exchange:
             exchange.hurry(awake)
             with contextlib.suppress(TimeoutError):

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agentorchestr.bus.home import Home, home_of
+from agentorchestr.bus.names import ORG
 from agentorchestr.errors import UsageError
 from agentorchestr.model import swarmbus
 from agentorchestr.model.mail import Address
 from agentorchestr.mqtt.endpoint import (
     Endpoint,
     Login,
+    address_of_login,
     login_from_env,
     parse_broker_url,
     read_login,
@@ -76,6 +78,13 @@ class Place:
         """Whether the broker is ours: started when needed, with a login bound to each name."""
         return not self.broker
 
+    @property
+    def may_carry(self) -> bool:
+        """Whether we can come in under the names of this user's other agents. Raises ``UsageError``."""
+        if self.is_private:
+            return True
+        return address_of_login(self.foreign_login()) is None
+
     def foreign_endpoint(self) -> Endpoint:
         """Where the broker that was named listens. Raises ``UsageError``."""
         return parse_broker_url(self.broker, tls=tls_from_env(self.env))
@@ -95,6 +104,11 @@ class Line:
     login: Login | None
     names_bound: bool
     """The broker lets a login write under its own name only."""
+
+    @property
+    def unbound_org(self) -> str:
+        """Whose names no login proves: on a named broker agents of sessions share that of their person."""
+        return "" if self.names_bound else ORG
 
 
 @contextmanager

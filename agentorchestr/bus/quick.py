@@ -31,6 +31,8 @@ SETTLES_S = 0.3
 BUSY_S = 5.0
 RECEIPT_S = 15.0
 NOBODY_S = 1.0
+AT_ONCE = 100
+"""Letters of earlier commands that one command sends."""
 NOBODY = "nobody there"
 NO_RECEIPTS = "swarmbus sends no receipts"
 
@@ -71,11 +73,18 @@ def _see_off(place: Place, store: MailStore, letters: Sequence[Letter]) -> None:
         return
     if mine[0]:
         try:
-            _post(place, store, letters)
+            _post(place, store, [*_left_over(place, store, letters), *letters])
         finally:
             lock.release()
     else:
         until(lambda: all(_moved(store, letter) for letter in letters), within_s=SETTLES_S, every_s=0.004)
+
+
+def _left_over(place: Place, store: MailStore, letters: Sequence[Letter]) -> list[Letter]:
+    """What earlier commands could not send; it goes first."""
+    ours = {letter.letter_id for letter in letters}
+    waiting = store.outbox.never_sent(place.me, now=time.time(), limit=AT_ONCE)
+    return [letter for letter in waiting if letter.letter_id not in ours]
 
 
 def _post(place: Place, store: MailStore, letters: Sequence[Letter]) -> None:

@@ -9,8 +9,6 @@ from agentorchestr.model.carrier import Delivered, Properties
 from agentorchestr.mqtt.connection import MqttConnection
 from agentorchestr.mqtt.post import Parcel
 
-CONNECTS_S = 10.0
-
 
 def publish_on(line: Line, me: str, parcels: Sequence[Parcel]) -> list[Delivered]:
     """Publish *parcels* as *me* and give the broker's answers. Raises ``BusError``."""
@@ -22,7 +20,7 @@ async def _publish(line: Line, me: str, parcels: Sequence[Parcel]) -> list[Deliv
         line.endpoint, client_id=me, login=line.login, will=None, session_expiry_s=SESSION_EXPIRY_S
     )
     async with made as connection:
-        if not await connection.wait_connected(timeout_s=CONNECTS_S):
+        if not connection.connected:
             raise connection.trouble or CarrierGone(f"no broker answers at {line.endpoint}")
         async with asyncio.TaskGroup() as group:
             tasks = [

@@ -16,8 +16,9 @@ from agentorchestr.errors import BusError
 from agentorchestr.model.broker import BrokerAbilities, ability_rows
 from agentorchestr.model.mail import Address
 from agentorchestr.mqtt.broker import ensure_broker, stop_broker
+from agentorchestr.mqtt.endpoint import address_of_login
 from agentorchestr.mqtt.logins import open_to_swarmbus
-from agentorchestr.mqtt.probe import address_of_login, probe_broker
+from agentorchestr.mqtt.probe import probe_broker
 
 EXIT_FAILED = 2
 PROBE = Address(ORG, "cli", "doctor")

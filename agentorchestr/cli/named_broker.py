@@ -10,6 +10,7 @@ from agentorchestr.model.broker import BrokerAbilities
 from agentorchestr.mqtt.endpoint import (
     Endpoint,
     Login,
+    address_of_login,
     login_from_env,
     parse_broker_url,
     tls_from_env,
@@ -48,7 +49,7 @@ def check_broker(shell: Shell, screen: Screen, url: str) -> str:
 
 def try_broker(shell: Shell, url: str) -> tuple[str, BrokerAbilities | BusError]:
     """Where the broker is, and what it can do or why that is not known. Raises ``UsageError``."""
-    from agentorchestr.mqtt.probe import address_of_login, probe_broker
+    from agentorchestr.mqtt.probe import probe_broker
 
     endpoint, login = dialled(shell, url)
     keep_quiet()

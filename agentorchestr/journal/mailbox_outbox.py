@@ -98,6 +98,15 @@ class Outbox:
             "sender = ? AND next_try_at <= ? ORDER BY row LIMIT ?", (str(sender), now, limit)
         )
 
+    def never_sent(self, sender: Address, *, now: float, limit: int) -> list[Letter]:
+        """Letters that no carrier took yet and whose time is not over, in the order they were written."""
+        standings = self._standings(
+            "sender = ? AND next_try_at <= ? AND state = 0 AND (expires_at = 0 OR expires_at > ?)"
+            " ORDER BY row LIMIT ?",
+            (str(sender), now, now, limit),
+        )
+        return [standing.letter for standing in standings]
+
     def expired(self, sender: Address, *, now: float, limit: int) -> list[Standing]:
         """Letters that are still on their way after their time."""
         return self._standings(

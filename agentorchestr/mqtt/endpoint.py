@@ -1,5 +1,6 @@
 """Where a broker listens and who we are there. A secret comes from a file or a variable, not from a URL."""
 
+import contextlib
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from agentorchestr.errors import UsageError
+from agentorchestr.model.mail import Address
 
 if TYPE_CHECKING:
     import ssl
@@ -142,6 +144,13 @@ def with_whole_paths(env: Mapping[str, str], folder: Path) -> dict[str, str]:
     """*env* with the broker's files as they are seen from everywhere; *folder* is where they were named."""
     whole = {name: str(folder / Path(env[name]).expanduser()) for name in FILE_VARIABLES if env.get(name)}
     return {**env, **whole}
+
+
+def address_of_login(login: Login | None) -> Address | None:
+    """The address that a login is named after, which a broker may bind it to; None for another name."""
+    with contextlib.suppress(ValueError):
+        return Address.parse(login.user) if login is not None else None
+    return None
 
 
 def tls_from_env(env: Mapping[str, str]) -> TlsFiles:

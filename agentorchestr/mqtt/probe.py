@@ -1,7 +1,6 @@
 """Find out by trying what a broker can do for us, with one login and one connection at a time."""
 
 import asyncio
-import contextlib
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +11,7 @@ from agentorchestr.model.broker import BrokerAbilities
 from agentorchestr.model.carrier import A2A_ROOT, Delivered, Properties, Will
 from agentorchestr.model.mail import Address
 from agentorchestr.mqtt.connection import MqttConnection
-from agentorchestr.mqtt.endpoint import Endpoint, Login
+from agentorchestr.mqtt.endpoint import Endpoint, Login, address_of_login
 
 ARRIVES_S = 1.0
 WILL_DELAY_S = 1
@@ -38,13 +37,6 @@ async def greet(endpoint: Endpoint, login: Login | None, *, clock: Clock = SYSTE
     me = address_of_login(login) or Address("agentorchestr", "probe", secrets.token_hex(6))
     async with _Probe(endpoint, login, me, clock).connected(0):
         pass
-
-
-def address_of_login(login: Login | None) -> Address | None:
-    """The address that a login is named after, which a broker may bind it to; None for another name."""
-    with contextlib.suppress(ValueError):
-        return Address.parse(login.user) if login is not None else None
-    return None
 
 
 class _Probe:

@@ -50,7 +50,8 @@ logger = logging.getLogger(__name__)
 class Exchange:
     """Sends and receives for *me* over a connection that its owner enters before and leaves after.
 
-    *names_bound* says that the carrier binds a sender's name to its login, so that letters are ``verified``.
+    *names_bound* says that the carrier binds a sender's name to its login, so that letters are ``verified``;
+    all but those of *unbound_org*.
     What ``serve`` and ``listen`` are told before ``async with`` misses nothing of a kept session.
     """
 
@@ -64,6 +65,7 @@ class Exchange:
         clock: Clock = SYSTEM_CLOCK,
         timing: Timing = NORMAL,
         names_bound: bool = False,
+        unbound_org: str = "",
     ) -> None:
         self.me = me
         self.transport = transport
@@ -86,6 +88,7 @@ class Exchange:
             receipts=self._quick,
             clock=clock,
             names_bound=names_bound,
+            unbound_org=unbound_org,
             hand_out=self._hand_out,
         )
         self._presence = Presence(transport, card, clock=clock, every_s=timing.card_s)

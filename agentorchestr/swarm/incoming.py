@@ -37,6 +37,7 @@ class Reader:
         receipts: QuickReceipts,
         clock: Clock,
         names_bound: bool,
+        unbound_org: str,
         hand_out: Callable[[Arrived], None],
     ) -> None:
         self._inbox = store.inbox
@@ -46,6 +47,7 @@ class Reader:
         self._receipts = receipts
         self._clock = clock
         self._names_bound = names_bound
+        self._unbound_org = unbound_org
         self._hand_out = hand_out
         self._came: list[Incoming] = []
         self._wake = asyncio.Event()
@@ -98,7 +100,7 @@ class Reader:
         for message in batch:
             try:
                 letter = decode_letter(
-                    message.topic, message.payload, me=self._me, verified=self._names_bound
+                    message.topic, message.payload, me=self._me, verified=self._is_proven(message.topic)
                 )
                 if letter.kind is LetterKind.RECEIPT:
                     receipts.append((letter.sender, self._receipt(letter)))
@@ -107,6 +109,12 @@ class Reader:
             except Unreadable as exc:
                 self._refuse(message, exc)
         return letters, receipts
+
+    def _is_proven(self, topic: str) -> bool:
+        """Whether who stands in *topic* wrote there; a topic ends with its sender's three levels."""
+        if not self._unbound_org:
+            return self._names_bound
+        return self._names_bound and topic.split("/")[-3:-2] != [self._unbound_org]
 
     def _receipt(self, letter: Letter) -> Receipt:
         receipt = decode_receipt(letter)

@@ -12,9 +12,15 @@ from agentorchestr.model.carrier import Transport, Will
 from agentorchestr.model.mail import Address
 from agentorchestr.mqtt.broker import BrokerHandle, ensure_broker, leave_broker
 from agentorchestr.mqtt.connection import MqttConnection
-from agentorchestr.mqtt.endpoint import Login, login_from_env, parse_broker_url, tls_from_env
+from agentorchestr.mqtt.endpoint import (
+    Login,
+    address_of_login,
+    login_from_env,
+    parse_broker_url,
+    tls_from_env,
+)
 from agentorchestr.mqtt.logins import add_login, open_to_swarmbus, remove_login
-from agentorchestr.mqtt.probe import address_of_login, probe_broker
+from agentorchestr.mqtt.probe import probe_broker
 from agentorchestr.paths import Paths
 from agentorchestr.process import offload
 from agentorchestr.supervisor.post import ORG, Carrier, Dial, Probe, Share

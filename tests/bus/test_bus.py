@@ -8,6 +8,7 @@ import time
 import pytest
 
 from agentorchestr.bus import Bus, InstanceRuns, LetterState, NoAnswer
+from agentorchestr.bus.home import InstanceLock
 from agentorchestr.bus.letters import make_letter
 from agentorchestr.bus.names import address_of
 from agentorchestr.bus.quick import send_now
@@ -155,6 +156,22 @@ async def test_two_of_one_name_do_not_fight(env):
                 pass
     async with Bus("ann", env=env):
         pass
+
+
+async def test_an_instance_waits_for_who_holds_its_mail_for_a_moment(env, place):
+    """A command that sends, or another agent that carries its mail: neither can be rung."""
+    carrier = InstanceLock(place("ann").home)
+    assert carrier.try_lock()
+
+    async def lets_go() -> None:
+        await asyncio.sleep(0.3)
+        carrier.release()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(lets_go())
+        async with Bus("ann", env=env) as ann:
+            assert carrier._fd < 0
+            assert await ann.agents()
 
 
 async def test_an_error_inside_the_block_comes_out_as_it_was(env):
