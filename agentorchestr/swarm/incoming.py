@@ -12,12 +12,11 @@ from agentorchestr.journal.mailbox_outbox import Receipt
 from agentorchestr.model.carrier import Incoming
 from agentorchestr.model.mail import Address, Arrived, Letter, LetterKind, LetterState
 from agentorchestr.swarm import topics
-from agentorchestr.swarm.lane import Lane
+from agentorchestr.swarm.lane import ROW_BYTES, Lane
 from agentorchestr.swarm.moves import Moves
 from agentorchestr.swarm.receipts import QuickReceipts
 from agentorchestr.swarm.wire import Unreadable, decode_letter, decode_receipt
 
-QUICK_LETTERS = 4
 DISK_PAUSE_S = 1.0
 """Between two tries to write what came in, while the disk refuses."""
 
@@ -91,8 +90,8 @@ class Reader:
         if not letters:
             return []
         now = self._clock.now()
-        quick = len(letters) <= QUICK_LETTERS
-        return await self._lane.do(partial(self._inbox.receive, self._me, letters, now=now), quick=quick)
+        weighs = sum(ROW_BYTES + len(letter.body) for letter in letters)
+        return await self._lane.do(partial(self._inbox.receive, self._me, letters, now=now), weighs=weighs)
 
     def _read(self, batch: Sequence[Incoming]) -> tuple[list[Letter], list[tuple[Address, Receipt]]]:
         letters: list[Letter] = []

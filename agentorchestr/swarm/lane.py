@@ -16,8 +16,11 @@ from agentorchestr.journal.mailbox_db import MailBusy
 T = TypeVar("T")
 Call = Callable[[], object]
 
-AT_ONCE = 4
-"""Quick calls that are written right here; a thread is worth its way only for more."""
+AT_ONCE_BYTES = 256 * 1024
+"""So much is written right here, in some 3 ms; a thread is worth its way only for more."""
+ROW_BYTES = 512
+"""What a row weighs, beside the body of a letter."""
+HEAVY = AT_ONCE_BYTES + 1
 CHECKPOINT_EVERY = 2000
 
 logger = logging.getLogger(__name__)
@@ -27,16 +30,17 @@ logger = logging.getLogger(__name__)
 class _Job:
     calls: tuple[Call, ...]
     future: asyncio.Future[list[object]]
-    quick: bool
+    weighs: int
     results: list[object] | JournalError | None = None
 
 
 class Lane:
     """Runs store calls in order, in a thread of its own: while one transaction is written, the next fills.
 
-    A few *quick* calls, when nothing else is under way, are written on the loop itself: in WAL mode without
-    a checkpoint that is some 40 µs of memory work, and the way to a thread and back takes longer. Such a
-    write never waits: not for the disk, which the thread does apart, and not for another process.
+    Calls that weigh little, when nothing else is under way, are written on the loop itself: in WAL mode
+    without a checkpoint that is memory work, 40 µs for one letter and 10 for each that comes with it, and the
+    way to a thread and back takes longer. Such a write never waits: not for the disk, which the thread does
+    apart, and not for another process.
     """
 
     def __init__(self, store: MailStore) -> None:
@@ -61,32 +65,32 @@ class Lane:
 
     async def close(self) -> None:
         """Return once everything that was asked for is written."""
-        await self._queue((_nothing,), quick=False)
+        await self._queue((_nothing,), weighs=HEAVY)
         self._batches.put(self._checkpoint)
         self._batches.put(None)
 
-    async def do(self, call: Callable[[], T], *, quick: bool = False) -> T:
+    async def do(self, call: Callable[[], T], *, weighs: int = HEAVY) -> T:
         """Run *call*; on disk when this returns. Raises ``JournalError``.
 
-        *quick* promises that it touches a handful of rows.
+        *weighs*: how many bytes it writes, about.
         """
-        return cast("T", (await self._queue((call,), quick=quick))[0])
+        return cast("T", (await self._queue((call,), weighs=weighs))[0])
 
-    async def together(self, *calls: Call, quick: bool = False) -> list[object]:
+    async def together(self, *calls: Call, weighs: int = HEAVY) -> list[object]:
         """Run *calls* in one transaction. Raises ``JournalError``."""
-        return await self._queue(calls, quick=quick)
+        return await self._queue(calls, weighs=weighs)
 
-    def later(self, call: Call, *, quick: bool = False) -> asyncio.Future[list[object]]:
+    def later(self, call: Call, *, weighs: int = HEAVY) -> asyncio.Future[list[object]]:
         """Run *call* soon, without waiting; a failure is logged."""
-        future = self._queue((call,), quick=quick)
+        future = self._queue((call,), weighs=weighs)
         future.add_done_callback(_log_failure)
         return future
 
-    def _queue(self, calls: tuple[Call, ...], *, quick: bool) -> asyncio.Future[list[object]]:
+    def _queue(self, calls: tuple[Call, ...], *, weighs: int) -> asyncio.Future[list[object]]:
         if self._loop is not None and not self._thread.is_alive():
             raise JournalError("the mail thread has ended")
         future: asyncio.Future[list[object]] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Job(calls, future, quick))
+        self._waiting.append(_Job(calls, future, weighs))
         self._look_soon()
         return future
 
@@ -100,7 +104,7 @@ class Lane:
         self._is_due = False
         batch, self._waiting = self._waiting, []
         self._since_checkpoint += len(batch)
-        if len(batch) <= AT_ONCE and all(job.quick for job in batch) and self._write_here(batch):
+        if sum(job.weighs for job in batch) <= AT_ONCE_BYTES and self._write_here(batch):
             _tell(batch)
         else:
             self._is_away = True

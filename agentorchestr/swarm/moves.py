@@ -13,7 +13,7 @@ from agentorchestr.journal.mailbox import MailStore
 from agentorchestr.journal.mailbox_db import RANK
 from agentorchestr.journal.mailbox_outbox import Mark, Receipt
 from agentorchestr.model.mail import Address, LetterState, Standing
-from agentorchestr.swarm.lane import Lane
+from agentorchestr.swarm.lane import ROW_BYTES, Lane
 
 Listener = Callable[[str, LetterState, str], None]
 """Called with a letter's id, its new state and why; must not block."""
@@ -54,7 +54,8 @@ class Moves:
         listed = list(receipts)
         now = self._clock.now()
         moved = await self._lane.together(
-            *(partial(self._outbox.apply, self._me, who, receipt, now=now) for who, receipt in listed)
+            *(partial(self._outbox.apply, self._me, who, receipt, now=now) for who, receipt in listed),
+            weighs=sum(ROW_BYTES * len(receipt.letter_ids) for _, receipt in listed),
         )
         for (_, receipt), letter_ids in zip(listed, moved, strict=True):
             if isinstance(letter_ids, list):
@@ -67,7 +68,9 @@ class Moves:
         marks = list(self._marks.values())
         if not marks:
             return
-        await self._lane.do(partial(self._outbox.mark, self._me, marks, now=self._clock.now()))
+        await self._lane.do(
+            partial(self._outbox.mark, self._me, marks, now=self._clock.now()), weighs=ROW_BYTES * len(marks)
+        )
         # Only now: who asks while they are written must find them in one place or the other.
         for mark in marks:
             if self._marks.get(mark.letter_id) is mark:

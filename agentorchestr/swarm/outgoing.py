@@ -17,7 +17,7 @@ from agentorchestr.model.carrier import Delivered, Properties, Transport
 from agentorchestr.model.mail import Address, Letter, LetterState, Standing
 from agentorchestr.model.swarmbus import is_neighbour, is_to_all
 from agentorchestr.swarm import topics
-from agentorchestr.swarm.lane import Lane
+from agentorchestr.swarm.lane import ROW_BYTES, Lane
 from agentorchestr.swarm.moves import Moves
 from agentorchestr.swarm.wire import encode_letter
 
@@ -27,7 +27,6 @@ NO_RECEIPTS = "swarmbus sends no receipts"
 WINDOW = 256
 """Letters handed to the carrier and not answered yet, at most."""
 PAGE = 256
-QUICK_LETTERS = 4
 DISK_PAUSE_S = 1.0
 DRAIN_LOOK_S = 0.005
 HURRY_S = 3.0
@@ -98,7 +97,8 @@ class Outgoing:
         now = self._clock.now()
         try_at = now + self._timing.receipt_s if direct else now
         storing = partial(self._outbox.put, letters, next_try_at=try_at, now=now)
-        await self._lane.together(storing, *also, quick=len(letters) <= QUICK_LETTERS)
+        weighs = sum(ROW_BYTES + len(payload) for _, payload in written)
+        await self._lane.together(storing, *also, weighs=weighs)
         if direct:
             self._ready.extend(written)
             self._launch()

@@ -19,6 +19,8 @@ from agentorchestr.swarm.wire import RECEIPT_IDS, encode_letter, encode_receipt
 
 GATHER_S = 0.01
 """After a receipt went out, the next waits this long for company; the first goes at once."""
+GATHER_MOST_S = 0.2
+"""After receipts for many senders the next wait longer: each has less company."""
 QUICK_LIFE_S = 3600
 LIFE_S = 7 * 86400.0
 """How long a sender is tried to be told what became of its letter."""
@@ -60,16 +62,17 @@ class QuickReceipts:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            await self.flush()
-            await self._clock.pause(GATHER_S)
+            sent = await self.flush()
+            await self._clock.pause(min(GATHER_S * sent, GATHER_MOST_S))
 
-    async def flush(self) -> None:
-        """Send what is owed now."""
+    async def flush(self) -> int:
+        """Send what is owed now; to how many."""
         owed, self._owed = self._owed, {}
         async with asyncio.TaskGroup() as group:
             for (to, state, why), letter_ids in owed.items():
                 for ids in batched(letter_ids, RECEIPT_IDS):
                     group.create_task(self._send(to, Receipt(state, ids, why)))
+        return len(owed)
 
     async def _send(self, to: Address, receipt: Receipt) -> None:
         letter = receipt_letter(self._me, to, receipt, now=self._clock.now())

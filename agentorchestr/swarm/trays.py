@@ -9,7 +9,7 @@ from functools import partial
 from agentorchestr.clock import Clock
 from agentorchestr.journal.mailbox import MailStore
 from agentorchestr.model.mail import Address, Arrived, Letter, LetterKind
-from agentorchestr.swarm.lane import Lane
+from agentorchestr.swarm.lane import ROW_BYTES, Lane
 
 PAGE = 256
 HELD = 2048
@@ -76,7 +76,9 @@ class Tray:
             if reader != self._reader:
                 return
             self._held.popleft()
-            noted.append(self._lane.later(partial(self._inbox.handle, self._me, (arrived.row,)), quick=True))
+            noted.append(
+                self._lane.later(partial(self._inbox.handle, self._me, (arrived.row,)), weighs=ROW_BYTES)
+            )
             if len(noted) == BEHIND or self._clock.monotonic() - given_at > QUICK_S:
                 await asyncio.wait(noted)
                 noted.clear()

@@ -145,7 +145,7 @@ async def test_odd_properties_are_left_out(local: Post) -> None:
                 ("a2a-status", "offline"),
                 ("a2a-status-source", "broker"),
                 ("a2a-ao-slots", "-5e9"),
-                ("a2a-ao-role", "\x1b[2J"),
+                ("a2a-ao-role", "one\u2028two"),
                 ("a2a-ao-host", "h" * 500),
                 ("a2a-ao-at", "nan"),
                 ("a2a-zzz", "?"),
