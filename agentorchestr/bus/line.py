@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agentorchestr.bus.home import Home, home_of
-from agentorchestr.bus.names import ORG
+from agentorchestr.bus.names import ORG, short_name
 from agentorchestr.errors import UsageError
 from agentorchestr.model import swarmbus
 from agentorchestr.model.mail import Address
@@ -54,12 +54,18 @@ class Place:
         login_file: Path | None = None,
         compat: str = "",
     ) -> "Place":
-        """Fill in from *env* what is not given. Raises ``UsageError``."""
+        """Fill in from *env* what is not given. Raises ``UsageError``, also for the name of a session's agent."""
         compat = compat or env.get(COMPAT_VARIABLE, "")
         if compat not in {"", swarmbus.NAME}:
             raise UsageError(f"unknown neighbour: {compat!r}", hint="known: swarmbus")
+        paths = Paths.from_env(env)
+        if me.org == ORG and paths.session(me.unit).is_dir():
+            raise UsageError(
+                f"{short_name(me)} belongs to session {me.unit}, which speaks for it",
+                hint=f"write to it instead: agentorchestr bus send {short_name(me)} TEXT",
+            )
         return cls(
-            Paths.from_env(env),
+            paths,
             env,
             me,
             broker or env.get(BROKER_VARIABLE, ""),

@@ -26,6 +26,7 @@ VERBS: dict[str, Verb] = {
     "watch": Verb("bus_read", "watch", "Wait for one new message."),
     "tail": Verb("bus_read", "tail", "Show the last messages, or all since the last time."),
     "list": Verb("bus_list", "list_agents", "List the agents on the broker."),
+    "status": Verb("bus_status", "status", "Show how far a message of yours got."),
     "ask": Verb("bus_ask", "ask", "Ask an agent and show its answer."),
     "tasks": Verb("bus_ask", "tasks", "List the tasks an agent gave to others, or was given."),
     "hub": Verb("bus_hub", "hub", "Let a2a-hub clients in by WebSocket, as agents of the bus."),

@@ -16,7 +16,7 @@ from agentorchestr.model.facts import Recorded
 
 VALUE_CHARS = 200
 # Long, and shown better elsewhere (status) or in the JSON.
-_LEFT_OUT = frozenset({"nonce", "last_screen", "context", "checks"})
+_LEFT_OUT = frozenset({"nonce", "last_screen", "context", "checks", "body"})
 
 
 @click.command("logs")

@@ -1,8 +1,9 @@
 """Sessions and workers as JSON: our own stable shapes, not whatever the values happen to hold."""
 
+from collections import Counter
 from dataclasses import asdict
 
-from agentorchestr.model.states import MergeResult, Outcome
+from agentorchestr.model.states import MergeResult, MessageStep, Outcome
 from agentorchestr.model.verdict import MergeAttempt, Verdict
 from agentorchestr.model.view import SessionView, Tokens, WorkerView
 
@@ -69,6 +70,29 @@ def worker_shape(worker: WorkerView) -> Shape:
         "asks": worker.asks or None,
         "merged": worker.merged,
         "tokens": tokens_shape(worker.tokens),
+    }
+
+
+def mail_shape(view: SessionView, worker: WorkerView) -> Shape:
+    """Give how far the messages to one agent got, each unread one with the evidence there is of it."""
+    mine = [one for one in view.messages.values() if one.receiver == worker.worker_id]
+    steps = Counter(one.step.value for one in mine)
+    return {
+        "steps": {step.value: steps[step.value] for step in MessageStep},
+        "held": worker.held or None,
+        "unread": [
+            {
+                "id": one.message_id,
+                "from": one.sender,
+                "queued_at": one.at,
+                "step": one.step.value,
+                "handed_at": one.handed_at,
+                "handed_by": one.handed_by or None,
+                "turn_at": one.turn_at,
+                "turn_by": one.turn_by or None,
+            }
+            for one in view.unread_of(worker.worker_id)
+        ],
     }
 
 

@@ -7,7 +7,7 @@ import click
 from agentorchestr.cli.common import session_words, shell_in, wanted_session
 from agentorchestr.cli.progress import HEADERS, worker_rows
 from agentorchestr.cli.render import Screen
-from agentorchestr.cli.shapes import worker_shape
+from agentorchestr.cli.shapes import mail_shape, worker_shape
 
 
 @click.command("workers")
@@ -19,7 +19,7 @@ def command(ctx: click.Context, /, *, session_id: str, project: str, as_json: bo
     view = wanted_session(shell, session_id)
     screen = Screen(as_json=shell.as_json)
     if screen.as_json:
-        workers = [worker_shape(worker) for worker in view.workers.values()]
+        workers = [{**worker_shape(one), "mail": mail_shape(view, one)} for one in view.workers.values()]
         screen.envelope("workers", {"session": view.session_id, "workers": workers})
     else:
         screen.table(HEADERS, worker_rows(view, now=time.time()), empty="no worker yet")

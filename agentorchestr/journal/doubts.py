@@ -7,7 +7,15 @@ from agentorchestr.model import facts as f
 from agentorchestr.model.states import WorkerState
 from agentorchestr.model.view import WorkerView
 
-OURS = (f.DoorbellRung, f.MessageQueued, f.MergeEnded, f.TokensCounted, f.WorkerStalled)
+OURS = (
+    f.DoorbellRung,
+    f.LineGiven,
+    f.LineHeld,
+    f.MessageQueued,
+    f.MergeEnded,
+    f.TokensCounted,
+    f.WorkerStalled,
+)
 """Facts of what others did to a worker: they tell nothing of what it does."""
 
 

@@ -6,11 +6,12 @@ from dataclasses import replace
 from agentorchestr.errors import JournalError
 from agentorchestr.journal.doubts import doubted_state, with_doubt
 from agentorchestr.journal.events import lead_event
+from agentorchestr.journal.messages import follow_messages
 from agentorchestr.journal.workers import WORKER_FACTS, reduce_worker
 from agentorchestr.model import facts as f
 from agentorchestr.model.facts import Recorded
 from agentorchestr.model.states import MergeResult, Report
-from agentorchestr.model.view import MessageView, NoteView, SessionView, TaskView, WorkerView
+from agentorchestr.model.view import NoteView, SessionView, TaskView, WorkerView
 
 
 def derive(recorded: Iterable[Recorded]) -> SessionView:
@@ -47,8 +48,7 @@ def _apply(view: SessionView, item: Recorded) -> SessionView:
         _change_worker(view, fact, item.at)
     if isinstance(fact, f.WorkerKilled | f.PaneDied | f.SpawnFailed | f.MergeEnded):
         _settle_tasks(view, fact)
-    if isinstance(fact, f.MessageQueued | f.MessagesRead):
-        return _message(view, fact, item.at)
+    follow_messages(view, item)
     if isinstance(fact, f.TaskAdded | f.TaskClaimed | f.TaskClosed):
         return _task(view, fact)
     if isinstance(fact, f.MergeAsked | f.MergeEnded | f.VerifyAsked | f.VerifyEnded):
@@ -125,34 +125,6 @@ def _change_worker(view: SessionView, fact: f.Fact, at: float) -> None:
     state = doubted_state(after)
     since = before.since if state is before.state else at
     view.workers[worker_id] = replace(after, state=state, since=since)
-
-
-def _message(view: SessionView, fact: f.MessageQueued | f.MessagesRead, at: float) -> SessionView:
-    if isinstance(fact, f.MessageQueued):
-        # A letter that arrives a second time is the same message.
-        view.messages.setdefault(fact.message_id, _message_view(fact, at))
-        return view
-    for message_id in fact.message_ids:
-        message = view.messages.get(message_id)
-        if message is not None and message.read_at is None:
-            view.messages[message_id] = replace(message, read_at=at)
-    return view
-
-
-def _message_view(fact: f.MessageQueued, at: float) -> MessageView:
-    return MessageView(
-        message_id=fact.message_id,
-        at=at,
-        sender=fact.sender,
-        receiver=fact.receiver,
-        body=fact.body,
-        question=fact.question,
-        subject=fact.subject,
-        priority=fact.priority,
-        thread=fact.thread,
-        answers=fact.answers,
-        verified=fact.verified,
-    )
 
 
 def _task(view: SessionView, fact: f.TaskAdded | f.TaskClaimed | f.TaskClosed) -> SessionView:

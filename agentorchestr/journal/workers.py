@@ -20,6 +20,8 @@ WORKER_FACTS = (
     f.MessagesRead,
     f.EventsRead,
     f.DoorbellRung,
+    f.LineGiven,
+    f.LineHeld,
     f.MergeEnded,
     f.TokensCounted,
     f.WorkerStalled,
@@ -74,9 +76,15 @@ def reduce_worker(worker: WorkerView, fact: f.Fact) -> WorkerView:
             return replace(fresh, report=None, rounds=worker.rounds + 1)
         case f.DoorbellRung(why=why):
             bells = worker.bells + 1 if why == worker.bell_why else 1
-            return replace(worker, bells=bells, bell_why=why)
+            return replace(worker, bells=bells, bell_why=why, held="", bell_open=True)
+        case f.LineGiven():
+            return replace(worker, bell_open=False)
+        case f.LineHeld(held=held):
+            # A bell that was not rung after all is no try.
+            bells = worker.bells - 1 if worker.bell_open else worker.bells
+            return replace(worker, held=held, bells=bells, bell_open=False)
         case f.MessagesRead() | f.EventsRead():
-            return replace(worker, bells=0, stalled=False)
+            return replace(worker, bells=0, stalled=False, held="")
         case f.MergeEnded(attempt=attempt):
             return replace(worker, merged=worker.merged or attempt.result is MergeResult.MERGED)
         case f.WorkerStalled(why=why):

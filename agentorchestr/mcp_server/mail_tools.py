@@ -12,21 +12,31 @@ Mail = Annotated[str, StringConstraints(min_length=1, max_length=MAIL_CHARS)]
 
 
 class SendMessage(Tool):
-    """Send a message to one agent."""
+    """Send a message to one agent, or to several."""
 
     name: ClassVar[str] = "send_message"
     about: ClassVar[str] = (
         "Write to an agent of list_agents, for hand-over and questions. It is woken when idle."
     )
-    to: Annotated[str, StringConstraints(min_length=1, max_length=194, strip_whitespace=True)]
+    to: Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=4000, strip_whitespace=True),
+        Field(description="A name, or several with commas."),
+    ]
     body: Mail
     subject: Line = ""
     priority: Literal["low", "normal", "high"] = "normal"
     answers: Annotated[Name, Field(description="The message_id you answer.")] = ""
+    operation: Annotated[Name, Field(description="Your id of this act: a repeat sends nothing.")] = ""
 
     async def perform(self, desk: Desk, principal: Principal) -> Reply:
         return await desk.mail(principal).send_message(
-            self.to, self.body, subject=self.subject, priority=self.priority, answers=self.answers
+            self.to,
+            self.body,
+            subject=self.subject,
+            priority=self.priority,
+            answers=self.answers,
+            operation=self.operation,
         )
 
 
@@ -34,12 +44,18 @@ class Broadcast(Tool):
     """Send a message to everybody."""
 
     name: ClassVar[str] = "broadcast"
-    about: ClassVar[str] = "Write to every other agent. Rarely right: write_note is read when wanted."
+    about: ClassVar[str] = (
+        "Write to every other agent of this session. Rarely right: write_note is read when wanted."
+    )
     body: Mail
     subject: Line = ""
+    scope: Annotated[
+        Literal["session", "outside", "everybody"],
+        Field(description="outside: agents of other sessions and terminals."),
+    ] = "session"
 
     async def perform(self, desk: Desk, principal: Principal) -> Reply:
-        return await desk.mail(principal).broadcast(self.body, subject=self.subject)
+        return await desk.mail(principal).broadcast(self.body, subject=self.subject, scope=self.scope)
 
 
 class ReadInbox(Tool):

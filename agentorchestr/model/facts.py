@@ -27,9 +27,13 @@ from agentorchestr.model.states import Outcome
 from agentorchestr.model.team_facts import (
     DoorbellRung,
     EventsRead,
+    LineGiven,
+    LineHeld,
+    MessageAnswered,
     MessageQueued,
     MessagesRead,
     NoteWritten,
+    ReplyUnsure,
     TaskAdded,
     TaskClaimed,
     TaskClosed,
@@ -46,8 +50,11 @@ __all__ = [
     "GoalMarked",
     "Landed",
     "LandingFailed",
+    "LineGiven",
+    "LineHeld",
     "MergeAsked",
     "MergeEnded",
+    "MessageAnswered",
     "MessageQueued",
     "MessagesRead",
     "NotOnBus",
@@ -56,6 +63,7 @@ __all__ = [
     "PaneOpened",
     "ProgressNoted",
     "Recorded",
+    "ReplyUnsure",
     "SessionCreated",
     "SessionEnded",
     "SpawnFailed",
@@ -238,7 +246,11 @@ Fact = (
     | TaskClosed
     | MessageQueued
     | DoorbellRung
+    | LineGiven
+    | LineHeld
     | MessagesRead
+    | MessageAnswered
+    | ReplyUnsure
     | EventsRead
     | MergeAsked
     | MergeEnded

@@ -80,6 +80,16 @@ class AgentEventKind(StrEnum):
     ENDED = "ended"
 
 
+class MessageStep(StrEnum):
+    """How far a message of this session got, each step with its own evidence."""
+
+    QUEUED = "queued"
+    HANDED = "handed"
+    TURN_STARTED = "turn_started"
+    READ = "read"
+    ACTED = "acted"
+
+
 class MergeResult(StrEnum):
     """How one attempt to merge a worker ended."""
 

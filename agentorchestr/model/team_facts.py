@@ -66,18 +66,58 @@ class MessageQueued:
 
 @dataclass(frozen=True)
 class DoorbellRung:
-    """A short line is about to be typed into the agent's composer. *why* names the cause.
+    """A short line is about to be given to the agent, by *channel*. *why* names the cause.
 
-    What proves it is the next ``AgentSeen`` of kind ``prompt_taken``.
+    It is the intent: ``LineGiven`` follows when it was taken, and the next ``AgentSeen`` shows the turn.
     """
 
     worker_id: str
     why: str
+    channel: str = ""
+
+
+@dataclass(frozen=True)
+class LineGiven:
+    """The line of the last doorbell was handed over: what *channel* says is the evidence.
+
+    ``keys``, ``paste``: typed into a composer that was empty, and sent.
+    """
+
+    worker_id: str
+    why: str
+    channel: str
+    message_ids: tuple[str, ...] = ()
+    """The messages it told of, unread then."""
+
+
+@dataclass(frozen=True)
+class LineHeld:
+    """A doorbell is due and may not be rung now, for the reason *held*; it is rung once that has gone."""
+
+    worker_id: str
+    why: str
+    held: str
 
 
 @dataclass(frozen=True)
 class MessagesRead:
     """The agent fetched these messages by its tool: the read receipt."""
+
+    worker_id: str
+    message_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class MessageAnswered:
+    """The agent sent an answer to a message of somebody outside the session."""
+
+    worker_id: str
+    message_id: str
+
+
+@dataclass(frozen=True)
+class ReplyUnsure:
+    """A supervisor ended while a reply with these messages was on its way: they count as unread again."""
 
     worker_id: str
     message_ids: tuple[str, ...]

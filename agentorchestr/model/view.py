@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from agentorchestr.model.facts import BrokerTried, SessionCreated
-from agentorchestr.model.states import LEAD, Outcome, Report, WorkerState
+from agentorchestr.model.states import LEAD, MessageStep, Outcome, Report, WorkerState
 from agentorchestr.model.verdict import MergeAttempt, Verdict
 
 
@@ -68,6 +68,10 @@ class WorkerView:
     """Doorbells rung since it last did what one asked for."""
     bell_why: str = ""
     """What the last doorbell was for."""
+    bell_open: bool = False
+    """A doorbell was begun, and the line was not given yet."""
+    held: str = ""
+    """Why a doorbell that is due cannot be rung now; empty when none is held."""
     stalled: bool = False
     """It stopped without a report and reminders did not help."""
     unclear: str = ""
@@ -124,7 +128,29 @@ class MessageView:
     thread: str = ""
     answers: str = ""
     verified: bool = True
+    handed_at: float | None = None
+    handed_by: str = ""
+    """The channel that took the line which told of it."""
+    turn_at: float | None = None
+    turn_by: str = ""
+    """What showed that a turn began after that: ``hook``, ``transcript`` …"""
     read_at: float | None = None
+    acted_at: float | None = None
+    acted_by: str = ""
+    """``answer`` or ``report``."""
+    again: bool = False
+    """A reply that held it may have been lost: its reader may know it."""
+
+    @property
+    def step(self) -> MessageStep:
+        """How far it got; a later step implies the earlier ones."""
+        if self.acted_at is not None:
+            return MessageStep.ACTED
+        if self.read_at is not None:
+            return MessageStep.READ
+        if self.turn_at is not None:
+            return MessageStep.TURN_STARTED
+        return MessageStep.QUEUED if self.handed_at is None else MessageStep.HANDED
 
 
 @dataclass(frozen=True)
@@ -159,6 +185,10 @@ class SessionView:
     tasks: dict[str, TaskView] = field(default_factory=dict)
     notes: tuple[NoteView, ...] = ()
     messages: dict[str, MessageView] = field(default_factory=dict)
+    waiting: dict[str, dict[str, None]] = field(default_factory=dict)
+    """Ids of unread messages by receiver, oldest first."""
+    unacted: dict[str, dict[str, None]] = field(default_factory=dict)
+    """Ids of messages by receiver that were read and neither answered nor followed by a report."""
     merges: tuple[MergeAttempt, ...] = ()
     merges_open: dict[str, str] = field(default_factory=dict)
     """Merges asked for and not ended: merge id to worker id."""
@@ -210,8 +240,7 @@ class SessionView:
 
     def unread_of(self, worker_id: str) -> tuple[MessageView, ...]:
         """Messages that wait for *worker_id*, oldest first."""
-        mine = (m for m in self.messages.values() if m.receiver == worker_id)
-        return tuple(message for message in mine if message.read_at is None)
+        return tuple(self.messages[message_id] for message_id in self.waiting.get(worker_id, ()))
 
     @property
     def team(self) -> tuple[WorkerView, ...]:

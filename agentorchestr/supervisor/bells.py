@@ -1,6 +1,6 @@
 """When an agent may be rung, and why: pure rules over the view. No wake without a new fact."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agentorchestr.model.states import LEAD, SUPERVISOR
 from agentorchestr.model.view import LeadEvent, SessionView, WorkerView
@@ -24,6 +24,8 @@ class Bell:
     line: str
     reminds: bool = False
     """It tells nothing new, only that something is still to be done."""
+    message_ids: tuple[str, ...] = ()
+    """The unread messages that whoever obeys the line will read."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ def due(view: SessionView, worker: WorkerView, *, tool_name: str, first_line: st
         bell = _at_limit(worker, bell)
     if bell is None:
         return None
+    if not bell.reminds:
+        bell = replace(bell, message_ids=tuple(view.waiting.get(worker.worker_id, ())))
     if worker.bell_why == bell.why and worker.bells >= _tries(bell):
         return None if worker.stalled else Stall(worker.worker_id, _stall_text(worker, bell))
     return bell
@@ -121,8 +125,9 @@ def _for_worker(view: SessionView, worker: WorkerView, tool_name: str) -> Bell |
 
 def _waits_for_answer(view: SessionView, worker: WorkerView) -> bool:
     """Whether its last question to the lead has no message after it: it was told that the answer wakes it."""
-    ours = [m for m in view.messages.values() if worker.worker_id in (m.sender, m.receiver)]
-    return bool(ours) and ours[-1].question and ours[-1].sender == worker.worker_id
+    newest_first = reversed(view.messages.values())
+    last = next((m for m in newest_first if worker.worker_id in (m.sender, m.receiver)), None)
+    return last is not None and last.question and last.sender == worker.worker_id
 
 
 def _team_works(view: SessionView) -> bool:

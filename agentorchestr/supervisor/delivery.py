@@ -2,39 +2,26 @@
 
 import asyncio
 import logging
-import re
-from dataclasses import dataclass
 
-from agentorchestr.agents.screens import ScreenState, classify, composer_text
-from agentorchestr.agents.signals import read_status_file
-from agentorchestr.agents.spec import AgentSpec, PromptBy
-from agentorchestr.agents.typed_text import sanitise
+from agentorchestr.agents.spec import PromptBy
 from agentorchestr.errors import PaneGone, TmuxError
 from agentorchestr.model import facts as f
-from agentorchestr.model.states import AgentEventKind
 from agentorchestr.model.view import SessionView, WorkerView
 from agentorchestr.process import offload
 from agentorchestr.supervisor.bells import Bell, Stall, due, patience_s
+from agentorchestr.supervisor.composer import Composer, Held
 from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.spawner import first_line
-from agentorchestr.tmux import panes, typing
 
 logger = logging.getLogger(__name__)
 
 PROOF_S = 10.0
 """How long a turn may take to show itself after Enter."""
-ESCAPES = re.compile(
-    r"\x1b\[[0-9;:]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\\\)|\x1b[()][A-Z0-9]|[\x0e\x0f]"
-)
-HELD_S = 1.0
-"""How often a held line is looked at again: a draft or a dialog ends without an event."""
-
-
-@dataclass(frozen=True)
-class Held:
-    """Why nothing may be typed now."""
-
-    why: str
+HOLDS_S = (0.1, 0.2, 0.5, 1.0)
+"""How soon a held line is looked at again: a draft or a dialog ends without an event."""
+NO_LONGER_DUE = "no longer due"
+TOLD_AFTER = 2
+"""A hold that is met so often is no passing moment: it is written down."""
 
 
 class Delivery:
@@ -56,7 +43,7 @@ class Delivery:
                 await self._gear.book.next_after(seq)
 
     async def _serve_one(self, worker_id: str) -> None:
-        book = self._gear.book
+        book, holds = self._gear.book, 0
         while True:
             seq = book.view.last_seq
             what = self._due(book.view, worker_id)
@@ -67,10 +54,20 @@ class Delivery:
                 await book.record(f.WorkerStalled(worker_id, what.why))
             elif isinstance(what, Bell):
                 held = await self._ring(what)
+                holds = holds + 1 if held is not None else 0
                 if held is not None:
-                    await book.next_after(seq, timeout_s=HELD_S)
+                    await self._hold(what, held, holds)
             else:
                 await book.next_after(seq)
+
+    async def _hold(self, bell: Bell, held: Held, holds: int) -> None:
+        """Wait a little; what holds a line for longer is a fact."""
+        fact = f.LineHeld(bell.worker_id, bell.why, held.why)
+        if holds >= TOLD_AFTER:
+            await self._gear.book.decide(
+                lambda view: [fact] if view.workers[bell.worker_id].held != held.why else []
+            )
+        await self._gear.clock.pause(HOLDS_S[min(holds, len(HOLDS_S)) - 1])
 
     def _due(self, view: SessionView, worker_id: str) -> Bell | Stall | None:
         worker = view.workers[worker_id]
@@ -82,36 +79,30 @@ class Delivery:
 
     async def _ring(self, bell: Bell) -> Held | None:
         """Type the bell's line if that is safe; None when it was typed."""
-        worker = self._gear.view.workers[bell.worker_id]
-        spec = self._gear.catalogue[worker.agent]
+        gear, worker = self._gear, self._gear.view.workers[bell.worker_id]
+        spec = gear.catalogue[worker.agent]
+        composer, channel = Composer(gear, worker, spec), spec.typing.method
         try:
-            held = await offload(self._may_type, worker, spec)
-            if held is not None or self._due(self._gear.view, worker.worker_id) != bell:
-                return held or Held("no longer due")
+            clear = await offload(composer.may_type, bell.line)
+            if isinstance(clear, Held):
+                return clear
+            # What came in meanwhile is told with it, unless the older line stands there already.
+            fresh = bell if clear.stands else self._due(gear.view, worker.worker_id)
+            if not isinstance(fresh, Bell):
+                return Held(NO_LONGER_DUE)
             # Written down first: after a crash between the two, the bell is known to have been tried.
-            await self._gear.book.record(f.DoorbellRung(worker.worker_id, bell.why))
-            await offload(type_into, self._gear, worker, spec, bell.line)
-            await self._prove(worker, spec, bell.line)
+            await gear.book.record(f.DoorbellRung(worker.worker_id, fresh.why, channel))
+            held = await offload(composer.give, fresh.line, clear)
+            if held is not None:
+                return held
+            await gear.book.record(f.LineGiven(worker.worker_id, fresh.why, channel, fresh.message_ids))
+            await self._prove(worker, composer, fresh.line)
         except (PaneGone, TmuxError) as exc:
             logger.warning("line not typed", extra={"worker_id": worker.worker_id, "detail": str(exc)})
             return Held(str(exc))
         return None
 
-    def _may_type(self, worker: WorkerView, spec: AgentSpec) -> Held | None:
-        """Look at the agent right now. Text typed into an open question approves it; into a shell, runs."""
-        rows = panes.list_panes(self._gear.tmux, self._gear.tmux_session)
-        row = next((row for row in rows if row.pane_id == worker.pane_id), None)
-        if row is None or row.dead:
-            return Held("its pane is gone")
-        if row.in_mode:
-            return Held("a person scrolls in its pane")
-        status = read_status_file(spec, worker.pid, self._gear.environment)
-        if status is not None and status.kind is not AgentEventKind.TURN_ENDED:
-            return Held(f"its status file says {status.kind}")
-        screen = panes.capture(self._gear.tmux, worker.pane_id, tail_lines=60, colours=True)
-        return held_by_screen(spec, screen)
-
-    async def _prove(self, worker: WorkerView, spec: AgentSpec, line: str) -> None:
+    async def _prove(self, worker: WorkerView, composer: Composer, line: str) -> None:
         """Wait for the turn to show itself; Enter once more if the line still stands in the composer."""
         turns = worker.turns
 
@@ -121,49 +112,6 @@ class Delivery:
 
         if await self._gear.book.wait_until(began, timeout_s=PROOF_S / 4):
             return
-        if await offload(self._still_in_composer, worker, spec, line):
+        if await offload(composer.press_again, line):
             logger.warning("enter repeated", extra={"worker_id": worker.worker_id})
-            await offload(typing.press, self._gear.tmux, worker.pane_id, "Enter")
         await self._gear.book.wait_until(began, timeout_s=PROOF_S)
-
-    def _still_in_composer(self, worker: WorkerView, spec: AgentSpec, line: str) -> bool:
-        """Whether it is our line that stands there: Enter on a person's draft would send it."""
-        screen = panes.capture(self._gear.tmux, worker.pane_id, tail_lines=60, colours=True)
-        busy = classify(spec, plain(screen)) in {ScreenState.ASKS, ScreenState.BUSY}
-        standing = "".join((composer_text(spec, screen) or "").split())
-        return not busy and bool(standing) and "".join(sanitise(spec, line).split()).startswith(standing[:60])
-
-
-def held_by_screen(spec: AgentSpec, screen: tuple[str, ...]) -> Held | None:
-    """What on the screen forbids typing: a question, a running turn, a person's draft."""
-    state = classify(spec, plain(screen))
-    if state in {ScreenState.ASKS, ScreenState.BUSY}:
-        return Held(f"its screen shows {state}")
-    draft = composer_text(spec, screen)
-    if draft:
-        return Held("a draft stands in its composer")
-    if draft is None and state is not ScreenState.READY:
-        return Held("its screen is not known to be ready")
-    return None
-
-
-def plain(screen: tuple[str, ...]) -> tuple[str, ...]:
-    """*screen* without colour escapes."""
-    return tuple(ESCAPES.sub("", line) for line in screen)
-
-
-def type_into(gear: Gear, worker: WorkerView, spec: AgentSpec, line: str) -> None:
-    """Type one line the way this agent takes it exactly."""
-    text = sanitise(spec, line)
-    how = spec.typing
-    if how.method == "paste":
-        typing.paste_line(gear.tmux, worker.pane_id, text, enter_pause_s=how.enter_pause_s)
-        return
-    typing.type_line(
-        gear.tmux,
-        worker.pane_id,
-        text,
-        piece_chars=how.piece_chars,
-        pause_s=how.pause_s,
-        enter_pause_s=how.enter_pause_s,
-    )

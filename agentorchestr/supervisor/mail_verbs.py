@@ -1,15 +1,23 @@
 """Tools that lead and workers share: messages to one another, and who is there."""
 
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
 from agentorchestr.errors import ToolRefused
 from agentorchestr.model import facts as f
-from agentorchestr.model.mail import DelegatedTask
+from agentorchestr.model.mail import Address, DelegatedTask
 from agentorchestr.model.view import SessionView, WorkerView
 from agentorchestr.supervisor import told
 from agentorchestr.supervisor.answers import REQUEST_THREADS
 from agentorchestr.supervisor.desk import Principal, Reply
 from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.post import Post, new_letter, read_address
+from agentorchestr.supervisor.reading import message_state, take_unread
 from agentorchestr.supervisor.replies import message_line
+
+SESSION, OUTSIDE = "session", "outside"
+"""The scopes of a broadcast; ``everybody`` is both."""
 
 
 class MailDesk:
@@ -22,34 +30,91 @@ class MailDesk:
         self._me = principal.worker_id
         self._wait_limit_s = principal.wait_limit_s
 
-    async def send_message(self, to: str, body: str, *, subject: str, priority: str, answers: str) -> Reply:
-        """Queue a message; its receiver is rung when it is idle, and fetches the body itself."""
+    async def send_message(
+        self, to: str, body: str, *, subject: str, priority: str, answers: str, operation: str
+    ) -> Reply:
+        """Queue a message for each of the agents in *to*, parted by commas; all of them or none.
+
+        A receiver is rung when it is idle, and fetches the body itself. What was sent under the same
+        *operation* before is not sent again: a reply may be lost, and the caller tries once more.
+        """
         asked = self._gear.view.messages.get(answers)
         if asked is not None and asked.receiver == self._me and asked.thread in REQUEST_THREADS:
             answer = told.letter(self._me, asked.sender, body, subject=subject, answers=answers)
             await self._book.record(answer)
             return {"message_id": answer.message_id, "state": "sent"}
-        if "/" in to:
-            return await self._send_out(to, body, subject=subject, priority=priority, answers=answers)
-        receiver = self._reachable(to)
-        queued = told.letter(
-            self._me, receiver.worker_id, body, subject=subject, priority=priority, answers=answers
+        names = tuple(dict.fromkeys(name for part in to.split(",") if (name := part.strip())))
+        outside = {name: read_address(name) for name in names if "/" in name}
+        inside = {name: self._reachable(name) for name in names if "/" not in name}
+        if not names:
+            raise ToolRefused("nobody is named", hint=f"Write to: {', '.join(_there(self._gear.view))}.")
+        words = {"subject": subject, "priority": priority, "answers": answers}
+        if outside:
+            self._bus().member(self._me)
+        for address in outside.values():
+            self._bus().check(address)
+        replies = await self._queue(inside, body, operation=operation, **words)
+        if outside:
+            replies += await self._send_out(outside, body, operation=operation, **words)
+        return replies[0] if len(replies) == 1 else {"sent": replies}
+
+    async def _queue(
+        self, inside: Iterable[str], body: str, *, subject: str, priority: str, answers: str, operation: str
+    ) -> list[dict[str, object]]:
+        letters = {
+            name: told.letter(self._me, name, body, subject=subject, priority=priority, answers=answers)
+            for name in inside
+        }
+        if operation:
+            named = {name: operation_id("msg", self._me, operation, name) for name in letters}
+            letters = {name: replace(letter, message_id=named[name]) for name, letter in letters.items()}
+        await self._book.decide(
+            lambda view: [one for one in letters.values() if one.message_id not in view.messages]
         )
-        await self._book.record(queued)
-        return {"message_id": queued.message_id, "state": "queued"}
+        return [
+            _sent(name, one.message_id, self._gear.view.messages[one.message_id].step.value)
+            for name, one in letters.items()
+        ]
 
-    async def _send_out(self, to: str, body: str, *, subject: str, priority: str, answers: str) -> Reply:
-        if self._post is None:
-            raise ToolRefused(
-                "this session is not on a bus: only its own agents can be written to", hint=f"Not {to}."
-            )
-        me = self._post.address(self._me)
+    async def _send_out(
+        self,
+        outside: Mapping[str, Address],
+        body: str,
+        *,
+        subject: str,
+        priority: str,
+        answers: str,
+        operation: str,
+    ) -> list[dict[str, object]]:
+        post = self._bus()
+        me = post.address(self._me)
         letter = new_letter(body, subject=subject, priority=priority, answers=answers, sender=me)
-        sent = await self._post.send(self._me, to, letter)
-        return {"message_id": sent.letter_id, "state": "stored", "next": "task_status tells how far it got"}
+        sent = {}
+        for name, to in outside.items():
+            known = operation_id("out", str(me), operation, str(to)) if operation else ""
+            sent[name] = await post.send(self._me, to, replace(letter, letter_id=known))
+        asked = self._gear.view.messages.get(answers)
+        if asked is not None and asked.receiver == self._me:
+            await self._book.record(f.MessageAnswered(self._me, answers))
+        return [
+            {**_sent(name, one.letter_id, "stored"), "next": "task_status tells how far it got"}
+            for name, one in sent.items()
+        ]
 
-    async def broadcast(self, body: str, *, subject: str) -> Reply:
-        """Queue a message to everybody else in this session who is there."""
+    async def broadcast(self, body: str, *, subject: str, scope: str) -> Reply:
+        """Queue a message to everybody else in this session who is there, or to all outside it, or both."""
+        reply: dict[str, object] = {}
+        if scope != OUTSIDE:
+            reply = {"receivers": await self._to_session(body, subject), "state": "queued"}
+        if scope != SESSION:
+            post = self._bus()
+            me = post.address(self._me)
+            letter = new_letter(body, subject=subject, priority="normal", answers="", sender=me)
+            sent = await post.broadcast(self._me, letter)
+            reply = {**reply, "message_id": sent.letter_id, "outside": "stored"}
+        return reply
+
+    async def _to_session(self, body: str, subject: str) -> list[str]:
         others = [
             w.worker_id for w in self._gear.view.workers.values() if w.alive and w.worker_id != self._me
         ]
@@ -57,15 +122,11 @@ class MailDesk:
             raise ToolRefused("nobody else is in this session now", hint="See list_agents.")
         letters = [told.letter(self._me, other, body, subject=subject) for other in others]
         await self._book.record(*letters)
-        return {"receivers": others, "state": "queued"}
+        return others
 
     async def read_inbox(self) -> Reply:
         """Hand over what waits, each message once: fetching is the read receipt."""
-        unread = self._gear.view.unread_of(self._me)
-        if unread:
-            ids = tuple(message.message_id for message in unread)
-            await self._book.record(f.MessagesRead(self._me, ids))
-        return {"messages": [message_line(message) for message in unread]}
+        return {"messages": [message_line(message) for message in await take_unread(self._book, self._me)]}
 
     async def wait_for_message(self, *, timeout_s: float) -> Reply:
         """Wait for a message and hand it over; empty at the time limit."""
@@ -84,7 +145,7 @@ class MailDesk:
         message = self._gear.view.messages.get(message_id)
         if message is None or message.sender != self._me:
             raise ToolRefused(f"no message {message_id!r} of yours", hint="send_message gave its id.")
-        return {"message_id": message_id, "state": "read" if message.read_at is not None else "queued"}
+        return message_state(self._gear.view, message)
 
     async def _status_outside(self, name: str) -> Reply | None:
         """How far a letter or delegated task of ours got; None for an id that is neither."""
@@ -150,6 +211,16 @@ class MailDesk:
         if not (receiver.alive or starting):
             raise ToolRefused(f"{name} is {receiver.state}: nobody would read it", hint="See list_agents.")
         return receiver
+
+
+def operation_id(kind: str, sender: str, operation: str, receiver: str) -> str:
+    """The id of a message that was sent under an id of the sender's own: the same for the same act."""
+    words = f"{sender}\0{operation}\0{receiver}"
+    return f"{kind}-{hashlib.sha256(words.encode()).hexdigest()[:32]}"
+
+
+def _sent(name: str, message_id: str, state: str) -> dict[str, object]:
+    return {"to": name, "message_id": message_id, "state": state}
 
 
 def _there(view: SessionView) -> list[str]:

@@ -19,11 +19,12 @@ from agentorchestr.journal.mailbox import MailStore
 from agentorchestr.model import facts as f
 from agentorchestr.model.broker import NEEDED, BrokerAbilities
 from agentorchestr.model.carrier import Transport, Will
-from agentorchestr.model.mail import Address, AgentCard, Letter, LetterKind, LetterState, Skill
+from agentorchestr.model.mail import Address, AgentCard, Letter, LetterKind, Skill
 from agentorchestr.model.states import LEAD
 from agentorchestr.model.swarmbus import is_neighbour
 from agentorchestr.model.view import WorkerView
 from agentorchestr.supervisor.gear import Gear
+from agentorchestr.supervisor.letters_moved import letters_moved
 from agentorchestr.supervisor.membership import Member, join, work_on_tasks
 from agentorchestr.swarm.card_wire import will_of
 from agentorchestr.swarm.exchange import Exchange
@@ -158,6 +159,8 @@ class Post:
 
     async def _take_mail(self, worker_id: str, exchange: Exchange) -> None:
         async for letter in exchange.inbox():
+            if letter.receiver is None and letter.sender.unit == self._gear.session_id:
+                continue  # to all, from one of us: it has a message of its own where it was meant for us
             await self._gear.book.record(_message(letter, worker_id))
 
     async def _follow_agent(self, worker_id: str, exchange: Exchange) -> None:
@@ -177,17 +180,11 @@ class Post:
 
     async def _tell_sender(self, worker_id: str, exchange: Exchange, fact: f.Fact) -> None:
         """What a fact of this agent means for letters that came from outside."""
-        if getattr(fact, "worker_id", "") != worker_id:
-            return
-        if isinstance(fact, f.MessagesRead):
-            for message_id in fact.message_ids:
-                await exchange.advance(message_id, LetterState.READ)
-        elif isinstance(fact, f.DoorbellRung) and fact.why.startswith("message "):
-            await exchange.advance(fact.why.removeprefix("message "), LetterState.HANDED)
-        elif isinstance(fact, f.WorkerReported):
-            for message in self._gear.view.messages.values():
-                if message.receiver == worker_id and message.read_at is not None and "/" in message.sender:
-                    await exchange.advance(message.message_id, LetterState.ACTED)
+        found = letters_moved(self._gear.view, worker_id, fact)
+        if found is not None:
+            state, ids = found
+            for message_id in ids:
+                await exchange.advance(message_id, state)
 
     def member(self, worker_id: str) -> Member:
         """The agent's membership. Raises ``ToolRefused`` while it is not on the bus."""
@@ -196,15 +193,21 @@ class Post:
             raise ToolRefused("you are not on the bus now", hint="Try again in a moment.")
         return member
 
-    async def send(self, worker_id: str, to: str, letter: Letter) -> Letter:
-        """Send a letter of this agent's out of the session. Raises ``ToolRefused`` for no address."""
-        receiver = read_address(to)
-        if is_neighbour(receiver) and not self._carrier.compat:
+    def check(self, to: Address) -> None:
+        """Raise ``ToolRefused`` for an address that letters of this session never reach."""
+        if is_neighbour(to) and not self._carrier.compat:
             raise ToolRefused(
                 f"{to} is an agent of swarmbus",
                 hint="Only a session started with --bus-compat swarmbus reaches it.",
             )
-        return await self.member(worker_id).exchange.send(replace(letter, receiver=receiver))
+
+    async def send(self, worker_id: str, to: Address, letter: Letter) -> Letter:
+        """Send a letter of this agent's out of the session."""
+        return await self.member(worker_id).exchange.send(replace(letter, receiver=to))
+
+    async def broadcast(self, worker_id: str, letter: Letter) -> Letter:
+        """Send a letter of this agent's to everybody in reach outside the session."""
+        return await self.member(worker_id).exchange.broadcast(letter)
 
 
 def read_address(text: str) -> Address:

@@ -115,6 +115,8 @@ def message_line(message: MessageView) -> dict[str, object]:
     line: dict[str, object] = {"message_id": message.message_id, "sender": message.sender}
     if not message.verified:
         line["sender_unverified"] = True
+    if message.again:
+        line["again"] = "you may have had this one before: act on it only once"
     for name in ("subject", "thread", "answers"):
         value = getattr(message, name)
         if value:

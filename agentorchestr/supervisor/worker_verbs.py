@@ -13,6 +13,7 @@ from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.integration import Integration
 from agentorchestr.supervisor.lead_verbs import write_note
 from agentorchestr.supervisor.places import setup_environment
+from agentorchestr.supervisor.reading import take_unread
 from agentorchestr.supervisor.replies import message_line, notes_reply, task_line, verdict_line
 
 
@@ -32,10 +33,7 @@ class WorkerDesk:
 
     async def get_brief(self) -> Reply:
         """The task, and the messages that wait: fetching is the read receipt."""
-        unread = self._gear.view.unread_of(self._worker_id)
-        if unread:
-            ids = tuple(message.message_id for message in unread)
-            await self._book.record(f.MessagesRead(self._worker_id, ids))
+        unread = await take_unread(self._book, self._worker_id)
         me, view = self._me, self._gear.view
         brief: dict[str, object] = {
             "worker_id": me.worker_id,

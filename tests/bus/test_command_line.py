@@ -362,7 +362,8 @@ def test_ask_says_why_there_is_no_answer(shell):
     assert b"ended with 4: broken" in done.stderr
     done = shell.run("ask", "nobody", "what", "--timeout", "0.5s")
     assert done.returncode == 2
-    assert b"nobody" in done.stderr
+    # A slow machine learns of the missing receiver only after the question expired.
+    assert b"nobody" in done.stderr or b"no receipt came" in done.stderr
 
 
 def test_sent_messages_are_noted_in_the_outbox_file(shell, tmp_path):

@@ -85,7 +85,7 @@ def sample(hint: object, attempt: MergeAttempt) -> object:
         tuple[int, ...]: (3, 4),
         tuple[CheckCommand, ...]: CREATED.checks,
         int | None: None,
-        BrokerAbilities | None: None,
+        BrokerAbilities | None: BrokerAbilities(*[True] * 8, 65536, shared_on_a2a_granted=True),
         WorktreeSetup: WorktreeSetup(("a",), (), (("sh", "-c", "make"),), ("PORT",)),
     }
     return known[hint]

@@ -1,12 +1,14 @@
 """Typing into a pane is exact, and goes nowhere else."""
 
 import string
+from dataclasses import replace
 
 import pytest
 
 from agentorchestr.clock import until
 from agentorchestr.errors import PaneGone, TmuxError
 from agentorchestr.tmux import panes
+from agentorchestr.tmux.looking import look
 from agentorchestr.tmux.typing import paste_line, press, type_line
 
 from .conftest import SLEEPER
@@ -37,23 +39,26 @@ def typed(read, *, upto=b"\r"):
 
 
 @pytest.mark.parametrize("text", EXACT)
-def test_typed_text_arrives_byte_for_byte_with_one_enter(server, byte_logger, text):
+def test_typed_text_arrives_byte_for_byte(server, byte_logger, text):
     pane_id, read = byte_logger()
-    type_line(server, pane_id, text, enter_pause_s=0)
+    type_line(server, pane_id, text)
+    press(server, pane_id, "Enter")
     assert typed(read) == text.encode() + b"\r"
 
 
 def test_long_text_arrives_in_order_in_pieces(server, byte_logger):
     pane_id, read = byte_logger()
     text = "".join(f"{number:05d};'#ü" for number in range(300))
-    type_line(server, pane_id, text, piece_chars=400, pause_s=0.001, enter_pause_s=0)
+    type_line(server, pane_id, text, piece_chars=400, pause_s=0.001)
+    press(server, pane_id, "Enter")
     assert typed(read) == text.encode() + b"\r"
 
 
 @pytest.mark.parametrize("text", EXACT)
 def test_pasted_text_arrives_byte_for_byte_in_brackets(server, byte_logger, text):
     pane_id, read = byte_logger(bracketed=True)
-    paste_line(server, pane_id, text, enter_pause_s=0)
+    paste_line(server, pane_id, text)
+    press(server, pane_id, "Enter")
     assert typed(read) == b"\x1b[200~" + text.encode() + b"\x1b[201~\r"
     assert server.run("list-buffers") == []
 
@@ -61,7 +66,8 @@ def test_pasted_text_arrives_byte_for_byte_in_brackets(server, byte_logger, text
 def test_a_large_paste_arrives_whole(server, byte_logger):
     pane_id, read = byte_logger(bracketed=True)
     text = "0123456789ü" * 5000
-    paste_line(server, pane_id, text, enter_pause_s=0)
+    paste_line(server, pane_id, text)
+    press(server, pane_id, "Enter")
     assert typed(read) == b"\x1b[200~" + text.encode() + b"\x1b[201~\r"
 
 
@@ -116,6 +122,19 @@ def test_nothing_is_typed_while_a_person_scrolls_in_the_pane(server, byte_logger
     server.run("send-keys", "-t", pane_id, "-X", "cancel")
     press(server, pane_id, "x")
     assert typed(read, upto=b"x") == b"x"
+
+
+@pytest.mark.parametrize("act", [type_line, paste_line, press])
+def test_nothing_is_typed_once_a_person_moved_the_cursor(server, byte_logger, act):
+    pane_id, read = byte_logger()
+    before = look(server, pane_id).cursor
+    elsewhere = replace(before, column=before.column + 1)
+    with pytest.raises(TmuxError, match="somebody typed"):
+        act(server, pane_id, "q", cursor=elsewhere)
+    act(server, pane_id, "y", cursor=before)
+    press(server, pane_id, "x")
+    assert typed(read, upto=b"x") == b"yx"
+    assert server.run("list-buffers") == []
 
 
 def test_keys_are_pressed_by_name(server, byte_logger):

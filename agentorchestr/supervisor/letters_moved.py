@@ -1,0 +1,55 @@
+"""What a fact of a session means for letters that came from outside it: how far they got."""
+
+from collections.abc import Iterable
+
+from agentorchestr.journal.messages import TURN_BEGINS
+from agentorchestr.model import facts as f
+from agentorchestr.model.mail import LetterState
+from agentorchestr.model.view import SessionView
+from agentorchestr.supervisor.answers import REQUEST_THREADS
+
+
+def letters_moved(
+    view: SessionView, worker_id: str, fact: f.Fact
+) -> tuple[LetterState, tuple[str, ...]] | None:
+    """How far *fact* brought letters to *worker_id*, and which; None when it moved none.
+
+    *view* holds the fact already, and maybe later ones: what went further meanwhile is told with those.
+    """
+    if worker_id not in {getattr(fact, "worker_id", ""), getattr(fact, "sender", "")}:
+        return None
+    found = _moved(view, worker_id, fact)
+    if found is None:
+        return None
+    state, ids = found
+    letters = tuple(one for one in ids if _is_letter(view, one, worker_id))
+    return (state, letters) if letters else None
+
+
+def _moved(view: SessionView, worker_id: str, fact: f.Fact) -> tuple[LetterState, Iterable[str]] | None:
+    match fact:
+        case f.LineGiven(message_ids=ids):
+            return LetterState.HANDED, ids
+        case f.AgentSeen(kind=kind) if kind in TURN_BEGINS:
+            waiting = view.waiting.get(worker_id, {})
+            return LetterState.TURN_STARTED, [
+                one for one in waiting if view.messages[one].turn_at is not None
+            ]
+        case f.MessagesRead(message_ids=ids):
+            return LetterState.READ, ids
+        case f.MessageAnswered(message_id=message_id):
+            return LetterState.ACTED, (message_id,)
+        case f.MessageQueued(answers=answers) if answers:
+            return LetterState.ACTED, (answers,)
+        case f.WorkerReported():
+            acted = [one.message_id for one in view.messages.values() if one.acted_at is not None]
+            return LetterState.ACTED, acted
+        case _:
+            return None
+
+
+def _is_letter(view: SessionView, message_id: str, worker_id: str) -> bool:
+    message = view.messages.get(message_id)
+    if message is None or message.receiver != worker_id:
+        return False
+    return "/" in message.sender and message.thread not in REQUEST_THREADS

@@ -1,0 +1,67 @@
+"""How messages are read: each handed over once, and how far one got for whoever sent it."""
+
+from agentorchestr.model import facts as f
+from agentorchestr.model.facts import Fact, Recorded
+from agentorchestr.model.view import MessageView, SessionView
+from agentorchestr.supervisor.book import Book
+
+IN_FLIGHT_S = 2.0
+"""A reply written down so shortly before a supervisor's last fact may not have reached its reader."""
+
+
+async def take_unread(book: Book, worker_id: str) -> tuple[MessageView, ...]:
+    """What waits for *worker_id*, counted as read now; of two calls at once only one gets a message."""
+    taken: tuple[MessageView, ...] = ()
+
+    def choose(view: SessionView) -> list[Fact]:
+        nonlocal taken
+        taken = view.unread_of(worker_id)
+        return [f.MessagesRead(worker_id, tuple(one.message_id for one in taken))] if taken else []
+
+    await book.decide(choose)
+    return taken
+
+
+def unsure_replies(recorded: list[Recorded]) -> list[Fact]:
+    """The reads of an ended supervisor whose replies may never have arrived, to be recorded by the next one.
+
+    They are its last words with that reader: nothing of the reader was seen after them, and they came in
+    the last moments. Handing a message over again, marked, is better than losing it.
+    """
+    if not recorded:
+        return []
+    last_at = recorded[-1].at
+    unsure: dict[str, tuple[str, ...]] = {}
+    for item in recorded:
+        reader = getattr(item.fact, "worker_id", "")
+        if isinstance(item.fact, f.MessagesRead) and item.at >= last_at - IN_FLIGHT_S:
+            unsure[reader] = (*unsure.get(reader, ()), *item.fact.message_ids)
+        elif reader and not isinstance(item.fact, f.AgentSeen | f.TokensCounted | f.LineHeld):
+            # What hooks tell may belong to the very call whose reply was lost.
+            unsure.pop(reader, None)
+    return [f.ReplyUnsure(reader, ids) for reader, ids in unsure.items()]
+
+
+def message_state(view: SessionView, message: MessageView) -> dict[str, object]:
+    """How far a message got, with the evidence of each step, for its sender."""
+    steps = {
+        "handed": (message.handed_at, message.handed_by),
+        "turn_started": (message.turn_at, message.turn_by),
+        "read": (message.read_at, "inbox tool"),
+        "acted": (message.acted_at, message.acted_by),
+    }
+    evidence = {step: by for step, (at, by) in steps.items() if at is not None}
+    state: dict[str, object] = {"message_id": message.message_id, "state": message.step.value}
+    if evidence:
+        state["evidence"] = evidence
+    why = "" if message.read_at is not None else _why_unread(view, message)
+    return {**state, "why": why} if why else state
+
+
+def _why_unread(view: SessionView, message: MessageView) -> str:
+    receiver = view.workers.get(message.receiver)
+    if receiver is None:
+        return ""
+    if receiver.pid and not receiver.alive:
+        return f"{message.receiver} ended before it read this"
+    return receiver.held or receiver.asks or (receiver.last_note if receiver.stalled else "")
