@@ -8,6 +8,9 @@ from agentorchestr.supervisor.book import Book
 IN_FLIGHT_S = 2.0
 """A reply written down so shortly before a supervisor's last fact may not have reached its reader."""
 
+GOES_ON = (f.MessageQueued, f.MessageAnswered, f.WorkerReported, f.ProgressNoted, f.WorkerKilled)
+"""A reader that did this had its reply. What hooks tell may belong to the very call whose reply was lost."""
+
 
 async def take_unread(book: Book, worker_id: str) -> tuple[MessageView, ...]:
     """What waits for *worker_id*, counted as read now; of two calls at once only one gets a message."""
@@ -33,11 +36,10 @@ def unsure_replies(recorded: list[Recorded]) -> list[Fact]:
     last_at = recorded[-1].at
     unsure: dict[str, tuple[str, ...]] = {}
     for item in recorded:
-        reader = getattr(item.fact, "worker_id", "")
+        reader = getattr(item.fact, "worker_id", getattr(item.fact, "sender", ""))
         if isinstance(item.fact, f.MessagesRead) and item.at >= last_at - IN_FLIGHT_S:
             unsure[reader] = (*unsure.get(reader, ()), *item.fact.message_ids)
-        elif reader and not isinstance(item.fact, f.AgentSeen | f.TokensCounted | f.LineHeld):
-            # What hooks tell may belong to the very call whose reply was lost.
+        elif isinstance(item.fact, GOES_ON):
             unsure.pop(reader, None)
     return [f.ReplyUnsure(reader, ids) for reader, ids in unsure.items()]
 

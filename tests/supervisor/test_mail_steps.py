@@ -1,0 +1,221 @@
+"""How far a message got, what showed it, and what its sender is told."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from agentorchestr.errors import ToolRefused
+from agentorchestr.model import facts as f
+from agentorchestr.model.facts import Recorded
+from agentorchestr.model.mail import Address, Letter, LetterState
+from agentorchestr.model.states import AgentEventKind, MessageStep, Report
+from agentorchestr.model.view import SessionView
+from agentorchestr.supervisor.book import Book
+from agentorchestr.supervisor.desk import Principal, PrincipalKind
+from agentorchestr.supervisor.letters_moved import letters_moved
+from agentorchestr.supervisor.mail_verbs import MailDesk
+from agentorchestr.supervisor.reading import message_state, take_unread, unsure_replies
+from tests.supervisor.conftest import lives
+from tests.supervisor.watching import new_book
+
+Build = Callable[..., SessionView]
+LETTER = f.MessageQueued("m1", "agentorchestr/s2/w9", "w1", "hello")
+RUNG = f.DoorbellRung("w1", "message m1", "keys")
+GIVEN = f.LineGiven("w1", "message m1", "keys", ("m1",))
+BEGAN = f.AgentSeen("w1", AgentEventKind.PROMPT_TAKEN, "hook")
+READ = f.MessagesRead("w1", ("m1",))
+REPORTED = f.WorkerReported("w1", Report.DONE, "ok", "tool")
+ANSWERED = f.MessageQueued("m2", "w1", "agentorchestr/s2/w9", "yes", answers="m1")
+
+
+@pytest.mark.parametrize(
+    ("facts", "step", "told"),
+    [
+        ((), MessageStep.QUEUED, None),
+        ((RUNG,), MessageStep.QUEUED, None),
+        ((RUNG, GIVEN), MessageStep.HANDED, LetterState.HANDED),
+        ((BEGAN,), MessageStep.QUEUED, None),
+        ((RUNG, GIVEN, BEGAN), MessageStep.TURN_STARTED, LetterState.TURN_STARTED),
+        ((READ,), MessageStep.READ, LetterState.READ),
+        ((READ, REPORTED), MessageStep.ACTED, LetterState.ACTED),
+        ((READ, ANSWERED), MessageStep.ACTED, LetterState.ACTED),
+        ((READ, f.MessageAnswered("w1", "m1")), MessageStep.ACTED, LetterState.ACTED),
+        ((REPORTED,), MessageStep.QUEUED, None),
+    ],
+)
+def test_each_step_is_a_fact_and_a_receipt(
+    view_of: Build, facts: tuple[f.Fact, ...], step: MessageStep, told: LetterState | None
+) -> None:
+    view = view_of(*lives("w1"), LETTER, *facts)
+    assert view.messages["m1"].step is step
+    found = letters_moved(view, "w1", facts[-1]) if facts else None
+    assert found == (None if told is None else (told, ("m1",)))
+
+
+def test_a_sender_is_told_each_step_with_what_showed_it(view_of: Build) -> None:
+    view = view_of(*lives("w1"), LETTER, RUNG, GIVEN, BEGAN, READ, REPORTED)
+    state = message_state(view, view.messages["m1"])
+    assert state["state"] == "acted"
+    assert state["evidence"] == {
+        "handed": "keys",
+        "turn_started": "hook",
+        "read": "inbox tool",
+        "acted": "report",
+    }
+
+
+def test_a_sender_is_told_why_a_message_is_not_read(view_of: Build) -> None:
+    held = f.LineHeld("w1", "message m1", "a draft stands in its composer")
+    view = view_of(*lives("w1"), LETTER, held)
+    assert message_state(view, view.messages["m1"])["why"] == "a draft stands in its composer"
+    view = view_of(*lives("w1"), LETTER, held, RUNG, GIVEN)
+    assert "why" not in message_state(view, view.messages["m1"])
+    view = view_of(*lives("w1"), LETTER, f.PaneDied("w1", 1, ""))
+    assert message_state(view, view.messages["m1"])["why"] == "w1 ended before it read this"
+
+
+def test_messages_of_the_session_and_requests_are_no_letters(view_of: Build) -> None:
+    ours = f.MessageQueued("m1", "w2", "w1", "hello")
+    asked = f.MessageQueued("m1", "a2a/t1", "w1", "do", thread="a2a")
+    for message in (ours, asked):
+        assert letters_moved(view_of(*lives("w1"), message, READ), "w1", READ) is None
+    assert letters_moved(view_of(*lives("w1"), LETTER, READ), "w2", READ) is None
+
+
+def test_a_bell_that_was_held_in_the_middle_is_no_try(view_of: Build) -> None:
+    held = f.LineHeld("w1", "message m1", "a person types in its composer")
+    view = view_of(*lives("w1"), LETTER, *((RUNG, held) * 5))
+    assert view.workers["w1"].bells == 0
+    assert view_of(*lives("w1"), LETTER, RUNG, GIVEN, held).workers["w1"].bells == 1
+
+
+def recorded(*facts: f.Fact, apart_s: float = 0.1) -> list[Recorded]:
+    return [Recorded(n, n * apart_s, 1, fact) for n, fact in enumerate(facts, start=1)]
+
+
+def test_a_reply_that_may_be_lost_is_given_again_marked_as_such(view_of: Build) -> None:
+    before = (*lives("w1"), LETTER, READ)
+    (unsure,) = unsure_replies(recorded(*before, BEGAN))
+    assert unsure == f.ReplyUnsure("w1", ("m1",))
+    again = view_of(*before, unsure)
+    (message,) = again.unread_of("w1")
+    assert message.again
+    assert view_of(*before, unsure, READ).unread_of("w1") == ()
+
+
+@pytest.mark.parametrize("later", [REPORTED, ANSWERED, f.ProgressNoted("w1", "on it")])
+def test_a_reader_that_went_on_had_its_reply(later: f.Fact) -> None:
+    assert unsure_replies(recorded(*lives("w1"), LETTER, READ, later)) == []
+
+
+def test_a_read_long_before_the_end_is_no_lost_reply() -> None:
+    quiet = f.NoteWritten("n1", "w2", "text")
+    assert unsure_replies(recorded(*lives("w1"), LETTER, READ, quiet, apart_s=10)) == []
+    assert unsure_replies([]) == []
+
+
+class SentLetters:
+    """The part of the post that sends, kept in a list."""
+
+    def __init__(self) -> None:
+        self.letters: list[tuple[Address | None, Letter]] = []
+
+    def address(self, worker_id: str) -> Address:
+        return Address("agentorchestr", "s1", worker_id)
+
+    def member(self, _: str) -> Any:
+        return SimpleNamespace()
+
+    async def send(self, _: str, to: Address, letter: Letter) -> Letter:
+        self.letters.append((to, letter))
+        return letter
+
+    async def broadcast(self, _: str, letter: Letter) -> Letter:
+        self.letters.append((None, letter))
+        return letter
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Any:
+    made = new_book(tmp_path)
+    yield made
+    made._journal.close()
+
+
+def desk_of(book: Book, worker_id: str, post: Any = None) -> MailDesk:
+    gear: Any = Gear(book)
+    return MailDesk(gear, Principal(worker_id, PrincipalKind.WORKER, 5.0), post)
+
+
+class Gear:
+    """As much of the session's gear as these verbs touch."""
+
+    def __init__(self, book: Book) -> None:
+        self.book, self.session_id = book, "s1"
+
+    @property
+    def view(self) -> SessionView:
+        return self.book.view
+
+
+NO_WORDS = {"subject": "", "priority": "normal", "answers": "", "operation": ""}
+
+
+@pytest.mark.anyio
+async def test_one_call_writes_to_several_here_and_elsewhere(book: Book) -> None:
+    await book.record(*lives("w1"), *lives("w2"), *lives("w3"))
+    post = SentLetters()
+    reply = await desk_of(book, "w1", post).send_message("w2, w3,s9/w1, w2", "go", **NO_WORDS)
+    sent: Any = reply["sent"]
+    assert [one["to"] for one in sent] == ["w2", "w3", "s9/w1"]
+    assert sorted(m.receiver for m in book.view.messages.values()) == ["w2", "w3"]
+    assert [to for to, _ in post.letters] == [Address("agentorchestr", "s9", "w1")]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("to", ["w2,nobody", "w2,s9/", "w2,w1", ",", "w2,s9/w1"])
+async def test_one_wrong_name_and_nothing_is_sent(book: Book, to: str) -> None:
+    await book.record(*lives("w1"), *lives("w2"))
+    with pytest.raises(ToolRefused):
+        await desk_of(book, "w1").send_message(to, "go", **NO_WORDS)
+    assert not book.view.messages
+
+
+@pytest.mark.anyio
+async def test_a_repeated_operation_sends_nothing_twice(book: Book) -> None:
+    await book.record(*lives("w1"), *lives("w2"), *lives("w3"))
+    once = {**NO_WORDS, "operation": "op-1"}
+    first = await desk_of(book, "w1").send_message("w2", "go", **once)
+    assert await desk_of(book, "w1").send_message("w2", "go", **once) == first
+    await desk_of(book, "w3").send_message("w2", "go", **once)
+    assert len(book.view.messages) == 2, "another sender's operation is another one"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("scope", "here", "outside"), [("session", 1, 0), ("outside", 0, 1), ("everybody", 1, 1)]
+)
+async def test_a_broadcast_stays_in_its_scope(book: Book, scope: str, here: int, outside: int) -> None:
+    await book.record(*lives("w1"), *lives("w2"))
+    post = SentLetters()
+    await desk_of(book, "w1", post).broadcast("hear", subject="", scope=scope)
+    assert (len(book.view.messages), len(post.letters)) == (here, outside)
+
+
+@pytest.mark.anyio
+async def test_an_answer_sent_outside_is_the_letters_end(book: Book) -> None:
+    await book.record(*lives("w1"), LETTER, READ)
+    words = {**NO_WORDS, "answers": "m1"}
+    await desk_of(book, "w1", SentLetters()).send_message(LETTER.sender, "yes", **words)
+    assert book.view.messages["m1"].step is MessageStep.ACTED
+
+
+@pytest.mark.anyio
+async def test_of_many_reads_at_once_only_one_gets_a_message(book: Book) -> None:
+    await book.record(*lives("w1"), *(f.MessageQueued(f"m{n}", "w2", "w1", "x") for n in range(20)))
+    taken = await asyncio.gather(*(take_unread(book, "w1") for _ in range(8)))
+    assert sorted(m.message_id for one in taken for m in one) == sorted(f"m{n}" for n in range(20))
