@@ -54,7 +54,7 @@ class Place:
         login_file: Path | None = None,
         compat: str = "",
     ) -> "Place":
-        """Fill in from *env* what is not given. Raises ``UsageError``, also for the name of a session's agent."""
+        """Fill in from *env* what is not given. Raises ``UsageError``, also for a session's agent."""
         compat = compat or env.get(COMPAT_VARIABLE, "")
         if compat not in {"", swarmbus.NAME}:
             raise UsageError(f"unknown neighbour: {compat!r}", hint="known: swarmbus")

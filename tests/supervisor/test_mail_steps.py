@@ -127,6 +127,9 @@ class SentLetters:
     def address(self, worker_id: str) -> Address:
         return Address("agentorchestr", "s1", worker_id)
 
+    def check(self, _: Address) -> None:
+        """Every address is reached."""
+
     def member(self, _: str) -> Any:
         return SimpleNamespace()
 
