@@ -143,7 +143,7 @@ class LazyGroup(click.Group):
 @click.option("--checks", multiple=True, metavar="CMD", help="A command that checks the project; repeatable.")
 @click.option("--timeout", metavar="TIME", default="", help="End after this time: 2h, 30m, 90s, 1h30m.")
 @click.option("--broker", metavar="URL", default="", help="Talk over this MQTT broker, not a private one.")
-@click.option("--bus-compat", metavar="NAME", default=None, help="Speak with agents of swarmbus, too.")
+@click.option("--bus-compat", metavar="NAME", multiple=True, help="Let in agents of swarmbus, a2a-hub.")
 @click.option("--land", is_flag=True, help="Bring the verified result to your branch.")
 @click.option("--attach/--no-attach", default=None, help="Show the tmux window; default: on a terminal.")
 @click.option("--trust", is_flag=True, help="Allow this repository's commands to run.")

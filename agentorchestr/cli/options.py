@@ -26,7 +26,7 @@ class Options:
     timeout: str = ""
     land: bool = False
     broker: str = ""
-    bus_compat: str | None = None
+    bus_compat: tuple[str, ...] = ()
     attach: bool | None = None
     trust: bool = False
     git_init: bool = False

@@ -20,7 +20,7 @@ from agentorchestr.config.user import UserConfig, load_user_config
 from agentorchestr.context.roles import load_roles
 from agentorchestr.errors import MissingDependency, UsageError
 from agentorchestr.model import swarmbus
-from agentorchestr.model.request import SessionRequest
+from agentorchestr.model.request import A2A_HUB, SessionRequest
 from agentorchestr.model.setup import WorktreeSetup
 from agentorchestr.model.verdict import CheckCommand
 from agentorchestr.mqtt.endpoint import with_whole_paths
@@ -75,7 +75,7 @@ def build_request(shell: Shell, screen: Screen, options: Options) -> SessionRequ
         role=cheap.role,
         setup=setup,
         broker=check_broker(shell, screen, options.broker),
-        bus_compat=check_compat(options.bus_compat or ""),
+        bus_compat=check_compat(options.bus_compat),
         environment=with_whole_paths(shell.env, shell.cwd),
     )
 
@@ -119,11 +119,14 @@ def _wanted(options: Options, user: UserConfig) -> Wanted:
     return Wanted(agents, default if default in agents or not agents else "")
 
 
-def check_compat(name: str) -> str:
-    """Give the neighbour on the bus to speak with, once it is known. Raises ``UsageError``."""
-    if name not in {"", swarmbus.NAME}:
-        raise UsageError(f"unknown neighbour on the bus: {name}", hint=f"known: {swarmbus.NAME}")
-    return name
+def check_compat(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Give the neighbours on the bus to let in, once each is known. Raises ``UsageError``."""
+    for name in names:
+        if name not in {swarmbus.NAME, A2A_HUB}:
+            raise UsageError(
+                f"unknown neighbour on the bus: {name}", hint=f"known: {swarmbus.NAME}, {A2A_HUB}"
+            )
+    return tuple(dict.fromkeys(names))
 
 
 def check_role(role: str) -> str:

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import asdict
 
+from agentorchestr.model.request import A2A_HUB
 from agentorchestr.model.states import MergeResult, MessageStep, Outcome
 from agentorchestr.model.verdict import MergeAttempt, Verdict
 from agentorchestr.model.view import SessionView, Tokens, WorkerView
@@ -47,6 +48,7 @@ def bus_shape(view: SessionView) -> Shape:
     found = tried.abilities if tried is not None else None
     return {
         "broker": view.created.broker or None,
+        "a2a_hub": f"ws://127.0.0.1:{view.port}" if A2A_HUB in view.created.bus_compat else None,
         "problem": view.off_bus or (tried.why if tried is not None else "") or None,
         "abilities": asdict(found) if found is not None else None,
     }

@@ -11,6 +11,7 @@ from agentorchestr.cli.report import report_lines
 from agentorchestr.cli.sessions_command import is_alive
 from agentorchestr.cli.shapes import report_shape, session_state
 from agentorchestr.cli.text import clean, clean_lines, took
+from agentorchestr.model.request import A2A_HUB
 
 GOAL_LINES = 5
 
@@ -41,6 +42,8 @@ def command(ctx: click.Context, /, *, session_id: str, project: str, as_json: bo
     screen.table(HEADERS, worker_rows(view, now=time.time()), empty="no worker yet")
     if view.off_bus:
         screen.line(clean(view.off_bus))
+    if alive and A2A_HUB in view.created.bus_compat:
+        screen.line(f"a2a-hub clients come in at ws://127.0.0.1:{view.port}")
     if view.outcome is not None:
         for indent, line in report_lines(view):
             screen.line(line, indent=indent)

@@ -11,7 +11,8 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp
 
 from agentorchestr.mcp_server.calls import Calls
 from agentorchestr.mcp_server.guard import PRINCIPAL, Guard, refused
@@ -25,14 +26,14 @@ from agentorchestr.supervisor.desk import Desk, Reply
 EVENTS_WAIT_S = 60.0
 
 
-def build_app(desk: Desk, *, port: int) -> Starlette:
+def build_app(desk: Desk, *, port: int, door: ASGIApp | None = None) -> Starlette:
     """Build the app that will be served on 127.0.0.1:*port*; ``serving.serve`` runs it.
 
-    Routes: ``/mcp``, ``/tools/{name}``, ``/control/events``, ``/control/stop``, ``/healthz``.
+    Routes: ``/mcp``, ``/tools/{name}``, ``/control/events``, ``/control/stop``, ``/healthz``; *door* has the
+    WebSockets at ``/`` and looks itself at who comes.
     """
     calls = Calls(desk)
-    requests = OpenRequests()
-    manager = session_manager(desk, calls)
+    requests, manager = OpenRequests(), session_manager(desk, calls)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -66,6 +67,7 @@ def build_app(desk: Desk, *, port: int) -> Starlette:
             Route("/control/events", events, methods=["GET"]),
             Route("/control/stop", stop, methods=["POST"]),
             Route("/healthz", _healthz, methods=["GET"]),
+            *([WebSocketRoute("/", door)] if door is not None else ()),
         ],
         middleware=[Middleware(Guard, desk=desk, port=port), Middleware(Traffic, requests=requests)],
         lifespan=lifespan,

@@ -27,7 +27,8 @@ class Guard:
         self._origins = frozenset(f"http://{host}" for host in self._hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
+        if scope["type"] in {"lifespan", "websocket"}:
+            # Who comes by WebSocket is looked at by the door that takes it; without one nobody is let in.
             await self._app(scope, receive, send)
             return
         if scope["type"] != "http":

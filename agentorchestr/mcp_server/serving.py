@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+from collections.abc import Mapping
+from typing import Any
 
 import anyio
 import uvicorn
@@ -34,11 +36,18 @@ def bind_loopback(port: int = 0) -> socket.socket:
     return sock
 
 
-async def serve(app: Starlette, sock: socket.socket, *, started: asyncio.Event | None = None) -> None:
+async def serve(
+    app: Starlette,
+    sock: socket.socket,
+    *,
+    started: asyncio.Event | None = None,
+    websockets: Mapping[str, Any] | None = None,
+) -> None:
     """Serve *app* on *sock* until cancelled; then end every request within 2 s and close *sock*.
 
-    *started* is set once requests are taken. Signal handlers stay with the caller. Long polls answer
-    that the session is ending, other requests get half a second to end by themselves.
+    *started* is set once requests are taken; *websockets* are uvicorn's options for them, and without there
+    are none. Signal handlers stay with the caller. Long polls answer that the session is ending, other
+    requests get half a second to end by themselves.
     """
     # Connections inherit it. A reply in two writes would else wait 40 ms for the peer's delayed ACK.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -46,12 +55,12 @@ async def serve(app: Starlette, sock: socket.socket, *, started: asyncio.Event |
         app,
         access_log=False,
         log_config=None,
-        ws="none",
         http="h11",
         lifespan="on",
         server_header=False,
         date_header=False,
         timeout_graceful_shutdown=CLOSE_S,
+        **(websockets or {"ws": "none"}),
     )
     config.load()
     server = uvicorn.Server(config)

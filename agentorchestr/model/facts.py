@@ -109,8 +109,8 @@ class SessionCreated:
     """The role of a manual session's only worker."""
     broker: str = ""
     """The URL of the broker the person named; empty: this user's private one."""
-    bus_compat: str = ""
-    """``swarmbus``: its agents are written to and heard, too."""
+    bus_compat: tuple[str, ...] = ()
+    """Neighbours that are let in: ``swarmbus``, ``a2a-hub``."""
     setup: WorktreeSetup = field(default_factory=WorktreeSetup)
     """What the person trusted to be done in each worktree; the file it came from is not read again."""
 

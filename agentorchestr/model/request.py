@@ -6,6 +6,8 @@ from pathlib import Path
 from agentorchestr.model.setup import WorktreeSetup
 from agentorchestr.model.verdict import CheckCommand
 
+A2A_HUB = "a2a-hub"
+
 
 @dataclass(frozen=True)
 class SessionRequest:
@@ -29,8 +31,8 @@ class SessionRequest:
     role: str = "implementer"
     broker: str = ""
     """A broker's URL without any login; empty: this user's private one."""
-    bus_compat: str = ""
-    """``swarmbus``: its agents are written to and heard, too."""
+    bus_compat: tuple[str, ...] = ()
+    """Neighbours that are let in: ``swarmbus``, ``a2a-hub``."""
     setup: WorktreeSetup = field(default_factory=WorktreeSetup)
     """What is done in each worktree, as the person trusted it."""
     environment: dict[str, str] = field(default_factory=dict)

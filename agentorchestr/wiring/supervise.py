@@ -17,6 +17,7 @@ from agentorchestr.errors import OrchestrError, StaleGeneration
 from agentorchestr.journal.store import Journal
 from agentorchestr.log import log_to_file
 from agentorchestr.model import facts as f
+from agentorchestr.model import swarmbus
 from agentorchestr.model.mail import Address
 from agentorchestr.model.states import Outcome
 from agentorchestr.model.view import SessionView, tmux_session_name
@@ -32,6 +33,7 @@ from agentorchestr.wiring.a2a_tasks import share_with_a2a
 from agentorchestr.wiring.carrying import NoBus, close_carrier, open_carrier
 from agentorchestr.wiring.control import FINISHED_FILE, forget_secrets, write_control
 from agentorchestr.wiring.detection import catalogue, detect
+from agentorchestr.wiring.hubs import hub_door
 from agentorchestr.wiring.starting import ENVIRONMENT_FILE
 from agentorchestr.worktree.pool import WorktreePool
 from agentorchestr.worktree.repository import Repository, find_repository
@@ -105,7 +107,7 @@ async def join_bus(gear: Gear) -> Carrier | None:
             gear.paths,
             created.session_id,
             broker_url=created.broker,
-            compat=created.bus_compat,
+            compat=swarmbus.NAME if swarmbus.NAME in created.bus_compat else "",
             env=gear.environment,
             share=share_with_a2a(gear.book, gear.folder / "a2a", created.session_id),
         )
@@ -147,9 +149,9 @@ async def serve_until_ended(
     from agentorchestr.mcp_server.serving import serve
 
     started = asyncio.Event()
-    async with asyncio.TaskGroup() as tasks:
-        app = build_app(session.office, port=gear.port)
-        server = tasks.create_task(serve(app, listener, started=started))
+    async with hub_door(gear) as (door, websockets), asyncio.TaskGroup() as tasks:
+        app = build_app(session.office, port=gear.port, door=door)
+        server = tasks.create_task(serve(app, listener, started=started, websockets=websockets))
         await started.wait()
         await session.announce()
         write_control(run_folder, url=gear.url, token=gear.tokens.control)
