@@ -1,4 +1,4 @@
-"""Run programs and read the process table; nothing here goes through a shell."""
+"""Run programs; nothing here goes through a shell. The process table is read in ``process_table``."""
 
 import contextlib
 import os
@@ -11,14 +11,39 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from agentorchestr.clock import until
 from agentorchestr.errors import MissingDependency, OrchestrError
+from agentorchestr.process_table import (
+    CLOCK_SLACK_S,
+    MARK_VARIABLE,
+    Activity,
+    activity,
+    end_marked,
+    lives,
+    marked,
+    start_time,
+)
+
+__all__ = [
+    "CLOCK_SLACK_S",
+    "MARK_VARIABLE",
+    "Activity",
+    "Completed",
+    "ProgramTimeout",
+    "Watched",
+    "activity",
+    "end_group",
+    "end_marked",
+    "lives",
+    "marked",
+    "offload",
+    "run",
+    "run_foreground",
+    "run_watched",
+    "start_time",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-MARK_VARIABLE = "AGENTORCHESTR_MARK"
-"""Every process of ours carries ``<session_id>:<worker_id>`` here, so that leftovers can be found."""
 
 
 class ProgramTimeout(OrchestrError):
@@ -80,7 +105,8 @@ def run(
     try:
         out, err = child.communicate(stdin, timeout=timeout_s)
     except subprocess.TimeoutExpired as exc:
-        end_group(child.pid)
+        # Not waited for yet, so its number is its own.
+        end_group(child.pid, start_time(child.pid))
         # A grandchild in a group of its own may hold the pipes open for as long as it likes.
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.communicate(timeout=0.5)
@@ -126,10 +152,11 @@ def run_watched(
         )
     except (FileNotFoundError, PermissionError, NotADirectoryError) as exc:
         raise MissingDependency(f"cannot run {argv[0]}: {exc.strerror}") from exc
+    born = start_time(child.pid)
     try:
         tail, timed_out = _read_tail(child, deadline=started + timeout_s, keep_bytes=keep_bytes)
     finally:
-        end_group(child.pid)
+        end_group(child.pid, born)
         child.wait()
         end_marked(mark, grace_s=0.5)
         if child.stdout is not None:
@@ -191,97 +218,11 @@ async def offload(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -
     return await asyncio.to_thread(function, *args, **kwargs)
 
 
-def end_group(pgid: int, *, sig: int = signal.SIGKILL) -> None:
-    """Signal a process group that we started; a group that is gone already is fine."""
+def end_group(pid: int, started: float | None) -> None:
+    """Kill the process group that *pid* led, which we started at *started*; a group that is gone is fine."""
+    now = start_time(pid)
+    # No number is given out again while a group of it lives: only another leader makes it another group.
+    if now is not None and (started is None or abs(now - started) >= CLOCK_SLACK_S):
+        return
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pgid, sig)
-
-
-def start_time(pid: int) -> float | None:
-    """When *pid* started (seconds since the epoch), or None when no such process runs.
-
-    A zombie counts as gone: it runs nothing. Together with the pid this names a process for good.
-    """
-    import psutil
-
-    try:
-        process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return None
-        return float(process.create_time())
-    except psutil.Error:
-        return None
-
-
-def lives(pid: int, started: float) -> bool:
-    """Whether the process that had this pid when it started at *started* still runs."""
-    now = start_time(pid) if pid else None
-    return now is not None and abs(now - started) < CLOCK_SLACK_S
-
-
-@dataclass(frozen=True)
-class Activity:
-    """A process and all below it at one moment. Two of them tell whether anything happened in between."""
-
-    pids: frozenset[int]
-    cpu_s: float
-
-
-def activity(pid: int) -> Activity | None:
-    """Who runs below *pid*, itself included, and the CPU time they used; None when it is gone."""
-    import psutil
-
-    try:
-        top = psutil.Process(pid)
-        family = [top, *top.children(recursive=True)]
-    except psutil.Error:
-        return None
-    cpu_s = 0.0
-    for process in family:
-        with contextlib.suppress(psutil.Error):
-            times = process.cpu_times()
-            cpu_s += times.user + times.system
-    return Activity(frozenset(process.pid for process in family), cpu_s)
-
-
-def marked(mark_prefix: str) -> list[int]:
-    """Pids of this user's living processes whose mark begins with *mark_prefix*, oldest first.
-
-    Source: the environment of each process, as the kernel shows it to its owner.
-    """
-    import psutil
-
-    found: list[tuple[float, int]] = []
-    me = os.geteuid()
-    for process in psutil.process_iter():
-        try:
-            if process.uids().effective != me or process.status() == psutil.STATUS_ZOMBIE:
-                continue
-            if process.environ().get(MARK_VARIABLE, "").startswith(mark_prefix):
-                found.append((process.create_time(), process.pid))
-        except psutil.Error:
-            continue
-    return [pid for _, pid in sorted(found)]
-
-
-CLOCK_SLACK_S = 1.0
-"""A start time is told in ticks since boot: a corrected wall clock moves it by a little."""
-
-
-def end_marked(mark_prefix: str, *, grace_s: float = 2.0) -> list[int]:
-    """End every process with this mark: SIGTERM, then after *grace_s* SIGKILL. Returns their pids."""
-    mine = {os.getpid(), os.getppid()}
-    victims = {pid: start_time(pid) for pid in marked(mark_prefix) if pid not in mine}
-    living = {pid: started for pid, started in victims.items() if started is not None}
-    for sig in (signal.SIGTERM, signal.SIGKILL):
-        for pid in _still_there(living):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, sig)
-        if until(lambda: not _still_there(living), within_s=grace_s):
-            break
-    return list(living)
-
-
-def _still_there(living: Mapping[int, float]) -> list[int]:
-    """Which of these still run. A zombie has ended: tmux 3.3a leaves a dead pane's program one for good."""
-    return [pid for pid, started in living.items() if lives(pid, started)]
+        os.killpg(pid, signal.SIGKILL)

@@ -19,6 +19,7 @@ from agentorchestr.mqtt.endpoint import Endpoint, Login
 from agentorchestr.mqtt.knock import knock
 from agentorchestr.paths import SOCKET_PATH_BYTES, Paths, ensure_private, write_private
 from agentorchestr.process import CLOCK_SLACK_S, run, start_time
+from agentorchestr.process_table import signal_process
 
 START_S = 10.0
 STOP_S = 5.0
@@ -293,7 +294,6 @@ def _end(folder: BrokerFolder, record: Record) -> bool:
 
 def _end_process(pid: int, started: float) -> None:
     for sig in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, sig)
+        signal_process(pid, started, sig)
         if until(lambda: not is_it(pid, started), within_s=STOP_S):
             return

@@ -1,6 +1,5 @@
 """Who may come in to the private broker: one generated login per agent, bound to its address."""
 
-import os
 import signal
 
 from agentorchestr.clock import until
@@ -11,6 +10,7 @@ from agentorchestr.mqtt.broker_files import BrokerFolder
 from agentorchestr.mqtt.endpoint import Login
 from agentorchestr.mqtt.knock import WELCOME, knock
 from agentorchestr.paths import Paths
+from agentorchestr.process_table import signal_process
 
 RELOAD_S = 10.0
 
@@ -73,7 +73,7 @@ def _take_up(folder: BrokerFolder, canary: Login) -> None:
     record = read_record(folder)
     if record is None or not is_it(record.pid, record.started):
         return
-    os.kill(record.pid, signal.SIGHUP)
+    signal_process(record.pid, record.started, signal.SIGHUP)
     if not until(lambda: knock(record.socket, canary, timeout_s=RELOAD_S) == WELCOME, within_s=RELOAD_S):
         raise BusError(
             f"the broker (pid {record.pid}) does not take up a changed login",

@@ -51,6 +51,18 @@ def fit_terminal(variables: dict[bytes, bytes]) -> None:
     variables.pop(b"LINES", None)
 
 
+def enter_scope(path: str) -> None:
+    """Go into the cgroup the launch file names, with all we will ever start, if there is one and we may."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - as above
+            scope = json.loads(file.read()).get("scope")
+        if isinstance(scope, str) and scope.startswith("/"):
+            with open(f"{scope}/cgroup.procs", "w", encoding="ascii") as procs:  # noqa: PTH123 - as above
+                procs.write(str(os.getpid()))
+    except OSError:
+        return
+
+
 def default_signals() -> None:
     """Give back what Python ignores: an ignored signal stays ignored in the program we become."""
     for name in ("SIGPIPE", "SIGXFSZ"):
@@ -70,6 +82,7 @@ def main(arguments: list[str]) -> int:
         os.chdir(folder)
         during = f"cannot start {os.fsdecode(words[0])!a}"
         default_signals()
+        enter_scope(arguments[0])
         os.execve(words[0], words, variables)  # noqa: S606 - that is what a launcher is for
     except OSError as exc:
         return _failed(f"{during}: {exc.strerror}")

@@ -36,12 +36,14 @@ def watch_from_aside(pid: int, *, server: int) -> None:
 
 
 def _nudge_after(pid: int, *, server: int) -> None:
+    # By handle: the number of a server that ended may come to mean another program.
+    handle = os.pidfd_open(server)
     end = select.poll()
     end.register(os.pidfd_open(pid), select.POLLIN)
     end.poll()
     for pause_s in NUDGES_AFTER_S:
         select.select([], [], [], pause_s)
-        os.kill(server, signal.SIGCHLD)
+        signal.pidfd_send_signal(handle, signal.SIGCHLD)
 
 
 def main(argv: list[str]) -> int:

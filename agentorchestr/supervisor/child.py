@@ -5,7 +5,7 @@ import asyncio
 from agentorchestr.agents.launch import Launch, LaunchRequest, one_shot
 from agentorchestr.model import facts as f
 from agentorchestr.model.view import WorkerView
-from agentorchestr.process import end_marked, offload, start_time
+from agentorchestr.process import offload, start_time
 from agentorchestr.supervisor.spawner import Spawner, first_line
 
 
@@ -36,4 +36,4 @@ class ChildSpawner(Spawner):
 
     async def end(self, worker_id: str) -> None:
         """End the child and what it started."""
-        await offload(end_marked, f"{self._gear.session_id}:{worker_id}:")
+        await offload(self.ledger.end, worker_id)

@@ -42,6 +42,7 @@ REPLY_GRACE_S = 0.3
 """Lets the tool call that ended the session get its answer before its agent is ended."""
 LAST_WORDS_S = 30.0
 """How long an agent that runs as our child may go on after its report: nobody sees it otherwise."""
+LEDGER_S = 5.0
 LAST_LINES = 3
 LEAD_TASK = "lead the session"
 
@@ -108,7 +109,7 @@ class Session:
     async def _live(self) -> None:
         self._spool.listen()
         shown = (self._watcher.serve, self._delivery.serve, self._keep_status, self._give_up)
-        always = (self._integration.serve, self._keep_lead, self._keep_pool, self._steer)
+        always = (self._integration.serve, self._keep_lead, self._keep_pool, self._steer, self._keep_ledger)
         unseen = (self._watcher.follow_spool,)
         talking = (self._post.serve,) if self._post is not None else ()
         parts: tuple[Part, ...] = (*always, *talking, *(shown if self._in_panes else unseen))
@@ -246,6 +247,14 @@ class Session:
                 await offload(self._pool.fill, tip)
             while _pool_key(gear.view) == key:
                 await gear.book.next_after(gear.view.last_seq)
+
+    async def _keep_ledger(self) -> None:
+        """See what agents start while they live: what lets go of its agent and its mark is known by then."""
+        while True:
+            alive = [worker for worker in self._gear.view.workers.values() if worker.alive and worker.pid]
+            agents = {worker.worker_id: (worker.pid, worker.pid_started) for worker in alive}
+            await offload(self._spawner.ledger.look, agents)
+            await self._gear.clock.pause(LEDGER_S)
 
     async def _keep_status(self) -> None:
         await keep_status_line(self._gear)

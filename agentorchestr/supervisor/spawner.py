@@ -16,12 +16,13 @@ from agentorchestr.agents.launch import Launch, LaunchRequest, build_launch, tru
 from agentorchestr.agents.transcripts import find_transcript
 from agentorchestr.context.briefs import lead_brief, worker_brief
 from agentorchestr.errors import OrchestrError, TmuxError
+from agentorchestr.ledger import Ledger
 from agentorchestr.model import facts as f
 from agentorchestr.model.facts import Fact
 from agentorchestr.model.states import LEAD
 from agentorchestr.model.view import SessionView, WorkerView, worker_branch
 from agentorchestr.paths import ensure_private, write_private
-from agentorchestr.process import MARK_VARIABLE, end_marked, offload, start_time
+from agentorchestr.process import MARK_VARIABLE, offload, start_time
 from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.places import agent_folder, keep_setup, setup_environment
 from agentorchestr.tmux import panes
@@ -65,6 +66,7 @@ class Spawner:
         self._gear = gear
         self._pool = pool
         self._trusted: set[str] = set()
+        self.ledger = Ledger(gear.run_folder, gear.session_id)
 
     def intent(self, order: Order) -> Fact:
         """The fact that *order* was given; from it alone the spawn can be carried out after a crash."""
@@ -221,7 +223,8 @@ class Spawner:
 
     async def _open(self, worker: WorkerView, launch: Launch) -> str:
         gear = self._gear
-        content = {"argv": list(launch.argv), "env": launch.env, "cwd": str(launch.cwd)}
+        scope = await offload(self.ledger.scope_for, worker.worker_id)
+        content = {"argv": list(launch.argv), "env": launch.env, "cwd": str(launch.cwd), "scope": scope}
         file = write_private(self._agent_dir(worker) / "launch.json", json.dumps(content))
         return await offload(
             panes.open_pane,
@@ -243,7 +246,7 @@ class Spawner:
 
     async def clear_away(self, worker_id: str) -> None:
         """End what a spawn that a crash cut off has left: its set-up, an agent that nobody knows of."""
-        await offload(end_marked, f"{self._gear.session_id}:{worker_id}:")
+        await offload(self.ledger.end, worker_id)
         # A pane that stays is only ugly: the agent in it has ended.
         with contextlib.suppress(TmuxError):
             for row in await offload(panes.list_panes, self._gear.tmux, self._gear.tmux_session):
@@ -253,13 +256,13 @@ class Spawner:
     async def end(self, worker_id: str) -> None:
         """End the agent's processes and close its pane; its worktree and branch stay."""
         worker = self._gear.view.workers[worker_id]
-        await offload(end_marked, f"{self._gear.session_id}:{worker_id}:")
+        await offload(self.ledger.end, worker_id)
         if worker.pane_id:
             await offload(panes.close_pane, self._gear.tmux, worker.pane_id)
 
     async def end_all(self) -> None:
-        """End every agent of the session at once, and close their panes."""
-        await offload(end_marked, f"{self._gear.session_id}:")
+        """End every agent of the session at once, with all they started, and close their panes."""
+        await offload(self.ledger.end)
         for worker in self._gear.view.workers.values():
             if worker.pane_id:
                 await offload(panes.close_pane, self._gear.tmux, worker.pane_id)

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from agentorchestr.errors import GitError, OrchestrError, UsageError
 from agentorchestr.journal.store import FILE_NAME
+from agentorchestr.ledger import Ledger
 from agentorchestr.model.mail import Address
 from agentorchestr.model.states import Outcome
 from agentorchestr.model.view import SessionView, tmux_session_name
 from agentorchestr.mqtt.broker import broker_folder
 from agentorchestr.paths import LockHeld, Paths, ensure_private, holding_lock
-from agentorchestr.process import end_marked, marked
+from agentorchestr.process import marked
 from agentorchestr.supervisor.finishing import remove_if_empty
 from agentorchestr.supervisor.post import ORG
 from agentorchestr.tmux.server import TmuxServer
@@ -175,7 +176,7 @@ class _Session:
             self._settle("tmux session", name, partial(self._tmux.end_session, name))
 
     def _end_processes(self) -> None:
-        end_marked(f"{self._id}:")
+        Ledger(self._paths.session_run(self._id), self._id).end()
 
     def _clean_repository(self, repo: Repository) -> None:
         folder = self._paths.worktrees(repo.key, self._id)

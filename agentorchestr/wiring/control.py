@@ -6,12 +6,13 @@ from pathlib import Path
 from agentorchestr.errors import SupervisorUnreachable
 from agentorchestr.journal.reducer import derive
 from agentorchestr.journal.store import Journal
+from agentorchestr.ledger import Ledger
 from agentorchestr.model.facts import Fact, GoalMarked, SessionEnded, StopAsked
 from agentorchestr.model.mail import Address
 from agentorchestr.model.states import Outcome
 from agentorchestr.model.view import SessionView, tmux_session_name
 from agentorchestr.paths import Paths, ensure_private, write_private
-from agentorchestr.process import end_marked, start_time
+from agentorchestr.process import start_time
 from agentorchestr.supervisor.post import ORG
 from agentorchestr.tmux.server import TmuxServer
 from agentorchestr.wiring.carrying import close_carrier
@@ -77,7 +78,7 @@ def _end_without_supervisor(paths: Paths, session_id: str) -> SessionView:
     (ensure_private(paths.session_run(session_id)) / FINISHED_FILE).touch(mode=0o600)
     with Journal.take_over(paths.session(session_id)) as journal:
         view = derive(journal.facts())
-        end_marked(f"{session_id}:")
+        Ledger(paths.session_run(session_id), session_id).end()
         kept = save_worktrees(paths, view)
         members = tuple(Address(ORG, session_id, worker_id) for worker_id in view.workers)
         close_carrier(paths, session_id, members, private=not view.created.broker)

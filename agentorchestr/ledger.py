@@ -1,0 +1,89 @@
+"""A session's ledger of processes: its agents' and all that these started, so that they can be ended.
+
+Three ways to know one, best first: the cgroup it cannot leave (where we may make one), its mark, and
+having been seen below an agent before it let go of both. What was seen is a file, so that the next
+supervisor knows it too.
+"""
+
+import json
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from agentorchestr.paths import write_private
+from agentorchestr.process_table import close_scope, end_marked, family, lives, open_scope
+
+FILE_NAME = "processes.json"
+Seen = dict[str, dict[int, float]]
+
+
+class Ledger:
+    """The ledger of one session, in its run folder. Safe to use from several threads."""
+
+    def __init__(self, run_folder: Path, session_id: str) -> None:
+        self._file = run_folder / FILE_NAME
+        self._id = session_id
+        self._lock = threading.Lock()
+        self._scope = ""
+        self._seen: Seen = {}
+        self._read()
+
+    def _read(self) -> None:
+        try:
+            content = json.loads(self._file.read_text(encoding="ascii"))
+            self._scope = str(content["scope"])
+            self._seen = {
+                str(worker_id): {int(pid): float(started) for pid, started in processes.items()}
+                for worker_id, processes in content["seen"].items()
+            }
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            return  # none was written yet, or not by us: the marks are there all the same
+
+    def _write(self) -> None:
+        write_private(self._file, json.dumps({"scope": self._scope, "seen": self._seen}))
+
+    def scope_for(self, worker_id: str) -> str:
+        """The cgroup that *worker_id*'s programs go into; empty where there can be none."""
+        with self._lock:
+            if not self._scope:
+                made = open_scope(f"agentorchestr-{self._id}")
+                self._scope = str(made or "")
+                if made is not None:
+                    self._write()
+            if not self._scope:
+                return ""
+            scope = Path(self._scope) / worker_id
+            try:
+                scope.mkdir(parents=True, exist_ok=True)
+            except OSError:
+                return ""
+            return str(scope)
+
+    def look(self, agents: Mapping[str, tuple[int, float]]) -> None:
+        """Note what lives below each of *agents* (pid and start time by worker), and forget what ended."""
+        with self._lock:
+            before = {name: dict(seen) for name, seen in self._seen.items()}
+            for worker_id in {*agents, *self._seen}:
+                known = dict(self._seen.get(worker_id, {}))
+                if worker_id in agents:
+                    pid, started = agents[worker_id]
+                    known[pid] = started
+                self._seen[worker_id] = {pid: at for pid, at in family(known).items() if lives(pid, at)}
+            self._seen = {name: seen for name, seen in self._seen.items() if seen}
+            if self._seen != before:
+                self._write()
+
+    def end(self, worker_id: str = "", *, grace_s: float = 2.0) -> list[int]:
+        """End every process of *worker_id*, or of the whole session, and no other; their pids."""
+        with self._lock:
+            ours = [worker_id] if worker_id else list(self._seen)
+            known = {pid: at for name in ours for pid, at in self._seen.get(name, {}).items()}
+            scope = Path(self._scope, worker_id) if self._scope else None
+        prefix = f"{self._id}:{worker_id}:" if worker_id else f"{self._id}:"
+        ended = end_marked(prefix, grace_s=grace_s, known=known, scopes=(scope,) if scope is not None else ())
+        if scope is not None:
+            close_scope(scope)
+        with self._lock:
+            for name in ours:
+                self._seen.pop(name, None)
+        return ended
