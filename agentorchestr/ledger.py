@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agentorchestr.paths import write_private
-from agentorchestr.process_table import close_scope, end_marked, family, lives, open_scope
+from agentorchestr.process_table import close_scope, end_marked, family, lives, open_scope, scope_path
 
 FILE_NAME = "processes.json"
 Seen = dict[str, dict[int, float]]
@@ -23,6 +23,7 @@ class Ledger:
     def __init__(self, run_folder: Path, session_id: str) -> None:
         self._file = run_folder / FILE_NAME
         self._id = session_id
+        self._name = f"agentorchestr-{session_id}"
         self._lock = threading.Lock()
         self._scope = ""
         self._seen: Seen = {}
@@ -46,7 +47,7 @@ class Ledger:
         """The cgroup that *worker_id*'s programs go into; empty where there can be none."""
         with self._lock:
             if not self._scope:
-                made = open_scope(f"agentorchestr-{self._id}")
+                made = open_scope(self._name)
                 self._scope = str(made or "")
                 if made is not None:
                     self._write()
@@ -76,9 +77,11 @@ class Ledger:
     def end(self, worker_id: str = "", *, grace_s: float = 2.0) -> list[int]:
         """End every process of *worker_id*, or of the whole session, and no other; their pids."""
         with self._lock:
+            # A run folder that is gone takes the note along, but not what is in the cgroup.
+            whole = self._scope or str(scope_path(self._name) or "")
             ours = [worker_id] if worker_id else list(self._seen)
             known = {pid: at for name in ours for pid, at in self._seen.get(name, {}).items()}
-            scope = Path(self._scope, worker_id) if self._scope else None
+            scope = Path(whole, worker_id) if whole else None
         prefix = f"{self._id}:{worker_id}:" if worker_id else f"{self._id}:"
         ended = end_marked(prefix, grace_s=grace_s, known=known, scopes=(scope,) if scope is not None else ())
         if scope is not None:

@@ -214,14 +214,24 @@ def open_scope(name: str) -> Path | None:
 
     Only the second version of cgroups. Nothing is limited by it: it is there to be counted.
     """
+    scope = scope_path(name)
+    if scope is None:
+        return None
+    try:
+        scope.mkdir(exist_ok=True)
+    except OSError:
+        return None
+    return scope if os.access(scope / "cgroup.procs", os.W_OK) else None
+
+
+def scope_path(name: str) -> Path | None:
+    """Where the cgroup *name* below our own would be; None where there are no such groups."""
     try:
         own = next(line[3:] for line in _lines("/proc/self/cgroup") if line.startswith("0::"))
         mount = next(line.split()[4] for line in _lines("/proc/self/mountinfo") if " - cgroup2 " in line)
-        scope = Path(mount, own.lstrip("/"), name)
-        scope.mkdir(parents=True, exist_ok=True)
-        return scope if os.access(scope / "cgroup.procs", os.W_OK) else None
     except (OSError, StopIteration):
         return None
+    return Path(mount, own.lstrip("/"), name)
 
 
 def members(scope: Path) -> set[int]:

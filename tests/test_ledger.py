@@ -43,6 +43,12 @@ elif kind == "double fork":
     twice(start_new_session=True)
 elif kind == "all of it":
     twice(start_new_session=True, env={})
+elif kind == "orphan":
+    # Nobody's child and without a mark, but still in the session of who began it.
+    if os.fork() == 0:
+        tell(child(env={}))
+        os._exit(0)
+    os.wait()
 elif kind == "forks at its end":
     def fork(*_):
         tell(child())
@@ -92,7 +98,7 @@ def new_id() -> str:
     return uuid.uuid4().hex[:12]
 
 
-@pytest.mark.parametrize("kind", ["plain", "own session", "no mark", "double fork"])
+@pytest.mark.parametrize("kind", ["plain", "own session", "no mark", "double fork", "orphan"])
 def test_whatever_an_agent_started_ends_with_it(
     start: Callable[..., object], tmp_path: Path, kind: str
 ) -> None:
