@@ -1,20 +1,17 @@
 """A listing of the agents on a broker for who only wants that; an agent itself has ``swarm.directory``."""
 
-import asyncio
 import secrets
 import time
+from collections.abc import Iterable
 from dataclasses import replace
-from uuid import uuid4
 
 from agentorchestr.bus.home import InstanceLock
-from agentorchestr.bus.line import SESSION_EXPIRY_S, Line, Place, known_login, open_line
+from agentorchestr.bus.line import Line, Place, known_login, open_line
 from agentorchestr.bus.names import ORG
-from agentorchestr.bus.neighbours import speaking
-from agentorchestr.errors import BusError, CarrierGone
-from agentorchestr.model.carrier import Properties, Transport
+from agentorchestr.errors import BusError
 from agentorchestr.model.mail import Address, AgentCard
-from agentorchestr.mqtt.connection import MqttConnection
-from agentorchestr.mqtt.endpoint import Endpoint, address_of_login
+from agentorchestr.mqtt.endpoint import Endpoint
+from agentorchestr.mqtt.glance import glance
 from agentorchestr.swarm import topics
 from agentorchestr.swarm.card_wire import decode_card
 
@@ -22,8 +19,6 @@ GHOST_S = 180.0
 """A card is shown anew every minute; one that says online and is older than this is a ghost."""
 LISTING_S = 5.0
 CONNECTS_S = 5.0
-MARK_S = 60
-TRIES = 5
 LISTER = Address(ORG, "cli", "list")
 """Who asks when nobody in particular does."""
 SEATS = 8
@@ -50,38 +45,18 @@ def list_agents_at(place: Place) -> list[AgentCard]:
         lock.release()
 
 
-async def list_cards(transport: Transport, me: Address) -> list[AgentCard]:
-    """Everybody on the broker, by address, over a connection used for nothing else.
-
-    A message to ourselves tells the end: what was retained before has come when it comes back. What is no
-    card is left out. Raises ``CarrierGone`` when the listing does not become complete.
-    """
-    end, mark = topics.own_reply(me, "listing"), uuid4().hex.encode()
-    cards: dict[Address, AgentCard] = {}
-    try:
-        async with asyncio.timeout(LISTING_S):
-            await transport.subscribe([topics.CARDS, end])
-            await transport.publish(end, mark, properties=Properties(expiry_s=MARK_S))
-            async for message in transport.messages():
-                if message.topic == end and message.payload == mark:
-                    message.acknowledge()
-                    return [_aged(cards[address]) for address in sorted(cards)]
-                if (card := decode_card(message, now=time.time())) is not None:
-                    cards[card.address] = card
-                if message.topic == end or topics.matches(topics.CARDS, message.topic):
-                    message.acknowledge()  # what else was kept for us is our inbox's
-    except TimeoutError:
-        pass
-    raise CarrierGone("the broker did not list its agents in time", hint="try again")
-
-
 def can(card: AgentCard, capability: str) -> bool:
     """Whether an agent names *capability*; an empty one everybody has."""
     return not capability or any(skill.name == capability for skill in card.skills)
 
 
-def _aged(card: AgentCard) -> AgentCard:
-    return replace(card, online=card.online and card.seen_at >= time.time() - GHOST_S)
+def listed(cards: Iterable[AgentCard]) -> list[AgentCard]:
+    """*cards* by address, a ghost as one that is not there."""
+    oldest = time.time() - GHOST_S
+    return [
+        replace(card, online=card.online and card.seen_at >= oldest)
+        for card in sorted(cards, key=lambda card: card.address)
+    ]
 
 
 def _seat(place: Place) -> tuple[Place, InstanceLock]:
@@ -95,34 +70,19 @@ def _seat(place: Place) -> tuple[Place, InstanceLock]:
 
 
 def _list(line: Line, place: Place) -> list[AgentCard]:
-    async def work() -> list[AgentCard]:
-        made, me = _listener(line, place)
-        async with made as connection:
-            for left in reversed(range(TRIES)):
-                if not await connection.wait_connected(timeout_s=CONNECTS_S if not place.is_private else 1.0):
-                    raise connection.trouble or CarrierGone(f"no broker answers at {line.endpoint}")
-                try:
-                    return await list_cards(speaking(place, connection, sends_only=True), me)
-                except CarrierGone:
-                    # A running instance with our login took its name back.
-                    if connection.connected or not left:
-                        raise
-        raise AssertionError
+    if not place.is_private or place.compat or line.login is None:
+        from agentorchestr.bus.listing_afar import list_over
 
-    return asyncio.run(work())
-
-
-def _listener(line: Line, place: Place) -> tuple[MqttConnection, Address]:
-    """A connection to list on, and the address below which it may listen."""
-    own = address_of_login(line.login)
-    if own is not None and not line.names_bound:
-        # A login that is an address has rights below it only, and the broker may make it the client id:
-        # what is kept under it is that agent's and stays.
-        me, client_id, expiry_s = own, str(own), SESSION_EXPIRY_S
-    else:
-        me, expiry_s = place.me, 0
-        client_id = str(me) if line.names_bound else f"{me}.list.{secrets.token_hex(6)}"
-    made = MqttConnection(
-        line.endpoint, client_id=client_id, login=line.login, will=None, session_expiry_s=expiry_s
+        return list_over(line, place)
+    seen = glance(
+        line.endpoint,
+        line.login,
+        topics.CARDS,
+        client_id=line.login.user,
+        end=topics.own_reply(place.me, f"listing-{secrets.token_hex(8)}"),
+        timeout_s=LISTING_S,
     )
-    return made, me
+    now = time.time()
+    cards = (decode_card(message, now=now) for message in seen)
+    # The last one of an agent counts.
+    return listed({card.address: card for card in cards if card is not None}.values())

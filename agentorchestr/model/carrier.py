@@ -44,8 +44,8 @@ class Properties:
         return next((value for key, value in self.user if key == name), "")
 
 
-class Incoming(Protocol):
-    """A message that came in and is not acknowledged yet."""
+class Message(Protocol):
+    """A message that came in."""
 
     @property
     def topic(self) -> str: ...
@@ -55,6 +55,11 @@ class Incoming(Protocol):
     def properties(self) -> Properties: ...
     @property
     def retained(self) -> bool: ...
+
+
+class Incoming(Message, Protocol):
+    """A message that came in and is not acknowledged yet."""
+
     def acknowledge(self) -> None:
         """Tell the carrier that it is on disk here; until then it comes again after a reconnect."""
 

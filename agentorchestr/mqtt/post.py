@@ -36,10 +36,10 @@ def post(
     Raises ``CarrierGone`` when nobody answers in time, ``CarrierRefused`` when the broker says no.
     Source: MQTT 5.0, sections 3.1 to 3.4.
     """
-    with _opened(endpoint, timeout_s) as line:
+    with opened(endpoint, timeout_s) as line:
         wire = _Wire(line, deadline=time.monotonic() + timeout_s)
         try:
-            line.sendall(_connect(login, session_expiry_s))
+            line.sendall(connect_packet(login, session_expiry_s=session_expiry_s, receive_maximum=1))
             reason = wire.until(_CONNACK)[1]
             if reason >= _FAILED:
                 raise CarrierRefused(f"{endpoint} refused the login of {login.user} (reason {reason:#x})")
@@ -51,7 +51,8 @@ def post(
     return said
 
 
-def _opened(endpoint: Endpoint, timeout_s: float) -> socket.socket:
+def opened(endpoint: Endpoint, timeout_s: float) -> socket.socket:
+    """A socket to *endpoint*, without TLS. Raises ``CarrierGone``."""
     try:
         if endpoint.unix is None:
             line = socket.create_connection((endpoint.host, endpoint.port), timeout=timeout_s)
@@ -68,13 +69,17 @@ def _opened(endpoint: Endpoint, timeout_s: float) -> socket.socket:
     return line
 
 
-def _connect(login: Login, session_expiry_s: int) -> bytes:
-    user_and_password = 0xC0
-    # Session expiry, and a receive maximum of 1: what waits for us is not sent to be thrown away.
-    properties = struct.pack(">BIBH", 0x11, session_expiry_s, 0x21, 1)
-    body = text("MQTT") + bytes((5, user_and_password)) + struct.pack(">H", 30)
+def connect_packet(
+    login: Login, *, session_expiry_s: int, client_id: str = "", receive_maximum: int = 1000
+) -> bytes:
+    """A CONNECT. With *session_expiry_s* 0 no session is kept, and none is taken up."""
+    clean_start, user_and_password = 0x02, 0xC0
+    # With a receive maximum of 1 what waits for us is not sent to be thrown away.
+    properties = struct.pack(">BIBH", 0x11, session_expiry_s, 0x21, receive_maximum)
+    flags = user_and_password | (clean_start if session_expiry_s == 0 else 0)
+    body = text("MQTT") + bytes((5, flags)) + struct.pack(">H", 30)
     body += length(len(properties)) + properties
-    body += b"".join(text(word) for word in (login.user, login.user, login.password))
+    body += b"".join(text(word) for word in (client_id or login.user, login.user, login.password))
     return b"\x10" + length(len(body)) + body
 
 

@@ -455,9 +455,9 @@ def test_every_verb_has_help_and_json(shell):
         assert any("--json" in param.opts for param in found.params), name
 
 
-def test_a_send_from_a_shell_loads_little(shell):
-
-    script = "import sys, agentorchestr.cli.bus_send; print(*sys.modules)"
+@pytest.mark.parametrize("module", ["bus_send", "bus_list"])
+def test_what_agents_call_from_a_shell_loads_little(shell, module):
+    script = f"import sys, agentorchestr.cli.{module}; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script], env=shell.env, capture_output=True, check=True, text=True
     )
