@@ -9,7 +9,7 @@ from tests.house_reading import PACKAGE, Module, aliases, called, calls, full_na
 
 FLOORS = (
     ("errors", "clock"),
-    ("process_table",),
+    ("process_table", "memory_room"),
     ("log", "paths", "process"),
     ("ledger",),
     ("config",),

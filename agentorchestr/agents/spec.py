@@ -161,6 +161,8 @@ class AgentSpec(Part):
     prompt_by: PromptBy
     wait_limit_s: float = Field(default=25.0, gt=0, le=3600)
     """How long one tool call may wait before this agent gives up on it or moves it away."""
+    memory_mb: int = Field(default=500, gt=0, le=1_000_000)
+    """What one takes with what it starts, about: a worker starts only where that is free."""
     version: VersionProbe = VersionProbe()
     login: LoginProbe = LoginProbe()
     launch: LaunchLines

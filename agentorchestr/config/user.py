@@ -23,6 +23,8 @@ class UserConfig(BaseModel):
     max_workers: int = Field(default=4, ge=1, le=32)
     timeout: str = ""
     """As ``--timeout``: ``2h``, ``30m``, ``1h30m``."""
+    memory_reserve_mb: int = Field(default=512, ge=0, le=1_000_000)
+    """Memory that stays free: a worker that would take of it waits. 0: nobody waits."""
     attach: bool | None = None
     """None: attach on a terminal."""
 

@@ -15,6 +15,8 @@ def lead_event(view: SessionView, item: Recorded) -> LeadEvent | None:
             return LeadEvent(item.seq, report.value, worker_id, summary)
         case f.SpawnFailed(worker_id=worker_id, why=why) if worker_id != LEAD:
             return LeadEvent(item.seq, "spawn_failed", worker_id, why)
+        case f.SpawnAdmitted(worker_id=worker_id):
+            return LeadEvent(item.seq, "started", worker_id, "there is memory for it now")
         case f.WorkerStalled(worker_id=worker_id, why=why) if worker_id != LEAD:
             return LeadEvent(item.seq, "idle", worker_id, why)
         case f.WorkerUnclear(worker_id=worker_id, why=why) if worker_id != LEAD:

@@ -14,6 +14,8 @@ WORKER_FACTS = (
     f.PaneDied,
     f.WorkerReported,
     f.SpawnFailed,
+    f.SpawnHeld,
+    f.SpawnAdmitted,
     f.WorkerKilled,
     f.ProgressNoted,
     f.MessageQueued,
@@ -63,6 +65,10 @@ def reduce_worker(worker: WorkerView, fact: f.Fact) -> WorkerView:
             return replace(acted, report=report, summary=summary, last_note=summary)
         case f.SpawnFailed(why=why):
             return replace(worker, report=Report.FAILED, summary=why, last_note=why)
+        case f.SpawnHeld(why=why):
+            return replace(worker, queued=why, last_note=why)
+        case f.SpawnAdmitted():
+            return replace(worker, queued="", last_note="")
         case f.WorkerKilled():
             return replace(worker, killed=True, alive=False, in_turn=False, asks="")
         case f.ProgressNoted(text=text):

@@ -92,6 +92,21 @@ class SpawnFailed:
 
 
 @dataclass(frozen=True)
+class SpawnHeld:
+    """A worker was asked for and waits until there is memory for it."""
+
+    worker_id: str
+    why: str
+
+
+@dataclass(frozen=True)
+class SpawnAdmitted:
+    """There is memory for a worker that had to wait; its start goes on."""
+
+    worker_id: str
+
+
+@dataclass(frozen=True)
 class WorkerKilled:
     """Somebody ended a worker. Its branch stays."""
 

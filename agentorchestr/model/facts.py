@@ -12,7 +12,9 @@ from agentorchestr.model.agent_facts import (
     PaneDied,
     PaneOpened,
     ProgressNoted,
+    SpawnAdmitted,
     SpawnFailed,
+    SpawnHeld,
     TokensCounted,
     WorkerKilled,
     WorkerReported,
@@ -66,7 +68,9 @@ __all__ = [
     "ReplyUnsure",
     "SessionCreated",
     "SessionEnded",
+    "SpawnAdmitted",
     "SpawnFailed",
+    "SpawnHeld",
     "StopAsked",
     "SupervisorStarted",
     "TaskAdded",
@@ -237,6 +241,8 @@ Fact = (
     | PaneDied
     | WorkerReported
     | SpawnFailed
+    | SpawnHeld
+    | SpawnAdmitted
     | WorkerKilled
     | WorkCommitted
     | ProgressNoted

@@ -72,6 +72,8 @@ class WorkerView:
     """A doorbell was begun, and the line was not given yet."""
     held: str = ""
     """Why a doorbell that is due cannot be rung now; empty when none is held."""
+    queued: str = ""
+    """Why its start has to wait; empty when it does not."""
     stalled: bool = False
     """It stopped without a report and reminders did not help."""
     unclear: str = ""
@@ -158,7 +160,7 @@ class LeadEvent:
     """Something the lead has to know of: what wakes it and what its waits return.
 
     *kind*: done, blocked, failed, dead, asks, limited, idle, unknown, question, message, merge, verify,
-    spawn_failed.
+    spawn_failed, started.
     """
 
     seq: int

@@ -51,7 +51,11 @@ class SteeringVerbs:
         context: str,
         task_id: str,
     ) -> Reply:
-        """Write the intent and answer; worktree and pane follow, and so does a failure, as an event."""
+        """Write the intent and answer; worktree and pane follow, and so does a failure, as an event.
+
+        Without memory for it the worker is queued, and its start is an event.
+        """
+        held = await self._spawner.admission.why_held(self._checked_agent(self._gear.view, agent))
 
         def choose(view: SessionView) -> Sequence[f.Fact]:
             self._check_open(view)
@@ -60,19 +64,23 @@ class SteeringVerbs:
             self._check_spawn(view, role, task_id)
             order = Order(worker_id, role, chosen, task, tuple(file_scope), criteria, context, task_id)
             claim = [f.TaskClaimed(task_id, worker_id)] if task_id else []
-            return [self._spawner.intent(order), *claim]
+            waits = [f.SpawnHeld(worker_id, held)] if held else []
+            return [self._spawner.intent(order), *waits, *claim]
 
         recorded = await self._book.decide(choose)
         spawned = recorded[0].fact
         assert isinstance(spawned, f.WorkerSpawned)  # noqa: S101 - choose puts it first
         self._start(spawned.worker_id)
-        return {
+        reply: dict[str, object] = {
             "worker_id": spawned.worker_id,
             "agent": spawned.agent,
             "role": spawned.role,
             "branch": spawned.branch,
-            "state": WorkerState.STARTING.value,
+            "state": "queued" if held else WorkerState.STARTING.value,
         }
+        if held:
+            return {**reply, "why": held, "next": "it starts by itself; wait_for_any tells when"}
+        return reply
 
     def _check_open(self, view: SessionView) -> None:
         if view.goal_marked is not None or view.stop_asked:

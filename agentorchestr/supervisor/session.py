@@ -183,9 +183,13 @@ class Session:
             spawn.add_done_callback(self._spawns.discard)
 
     async def _spawn(self, worker_id: str) -> None:
-        fault = await self._fault_of(self._spawner.carry_out(worker_id))
+        fault = await self._fault_of(self._spawn_when_it_fits(worker_id))
         if fault is not None:
             await self._gear.book.record(f.SpawnFailed(worker_id, f"a fault of ours: {type(fault).__name__}"))
+
+    async def _spawn_when_it_fits(self, worker_id: str) -> None:
+        if await self._spawner.admission.admit(worker_id):
+            await self._spawner.carry_out(worker_id)
 
     async def _steer(self) -> None:
         if not self._gear.created.manual:

@@ -23,6 +23,7 @@ from agentorchestr.model.states import LEAD
 from agentorchestr.model.view import SessionView, WorkerView, worker_branch
 from agentorchestr.paths import ensure_private, write_private
 from agentorchestr.process import MARK_VARIABLE, offload, start_time
+from agentorchestr.supervisor.admission import Admission
 from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.places import agent_folder, keep_setup, setup_environment
 from agentorchestr.tmux import panes
@@ -67,6 +68,7 @@ class Spawner:
         self._pool = pool
         self._trusted: set[str] = set()
         self.ledger = Ledger(gear.run_folder, gear.session_id)
+        self.admission = Admission(gear)
 
     def intent(self, order: Order) -> Fact:
         """The fact that *order* was given; from it alone the spawn can be carried out after a crash."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -53,9 +54,12 @@ class Gear:
         return self.book.view
 
 
-def steering(book: Book) -> Any:
+def steering(book: Book, *, held: str = "") -> Any:
     gear: Any = Gear(book)
-    spawner: Any = SimpleNamespace(intent=lambda order: lives(order.worker_id, order.task_id)[0])
+    admission = SimpleNamespace(why_held=AsyncMock(return_value=held))
+    spawner: Any = SimpleNamespace(
+        intent=lambda order: lives(order.worker_id, order.task_id)[0], admission=admission
+    )
     integration: Any = SimpleNamespace()
     return SteeringVerbs(gear, LEAD, spawner=spawner, integration=integration, start=lambda _: None)
 
@@ -102,8 +106,8 @@ async def test_a_task_is_done_when_its_worker_is_merged(book: Book) -> None:
     await spawn(steering(book), "t2")
 
 
-async def spawn(lead: Any, task_id: str) -> None:
-    await lead.spawn_worker(
+async def spawn(lead: Any, task_id: str) -> Any:
+    return await lead.spawn_worker(
         "x", role="implementer", agent="", file_scope=(), criteria="", context="", task_id=task_id
     )
 
@@ -136,3 +140,16 @@ async def test_no_request_is_skipped_while_facts_pour_in(book: Book) -> None:
     await asyncio.wait_for(queue.all_carried.wait(), 20)
     serving.cancel()
     assert queue.carried == asked
+
+
+async def test_a_worker_without_memory_for_it_is_queued_and_its_start_is_an_event(book: Book) -> None:
+    await book.record(*lives("lead"))
+    lead = steering(book, held="waits for memory: a needs about 500 MB")
+    reply = await spawn(lead, "")
+    assert reply["state"] == "queued"
+    assert "500 MB" in reply["why"]
+    assert book.view.workers["w1"].last_note == reply["why"]
+    assert book.view.unread_events == ()
+    await book.record(f.SpawnAdmitted("w1"))
+    told = await lead.wait_for_any(timeout_s=1)
+    assert [(event["kind"], event["worker_id"]) for event in told["events"]] == [("started", "w1")]
