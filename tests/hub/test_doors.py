@@ -53,7 +53,9 @@ async def test_a_token_may_come_in_a_header_or_in_the_address(hub):
     for words in (f"Bearer {token}", f"Basic {basic}"):
         async with hub.socket(additional_headers={"Authorization": words}) as socket:
             client = HubClient(socket, "echo")
-            assert (await client.ask("register", {"name": "e"}))["type"] == "register"
+            registration = {"name": "e", "metadata": {"token": token}}
+            assert (await client.ask("register", registration))["type"] == "register"
+            assert (await found(client))["echo"]["metadata"] == {}
             await client.ask("deregister")
             client.client_id = "other"
             assert "not for other" in fault(await client.ask("register", {"name": "e"}))

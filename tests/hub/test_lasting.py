@@ -27,8 +27,11 @@ async def test_a_result_waits_for_a_client_that_was_away(hub):
             assert (await asker.of_type("result"))["payload"]["result"] == "kept"
             await asker.ask("heartbeat")
         async with hub.client("asker") as asker:
-            await asker.ask("status", {"task_id": "t1"})
-            assert asker.kept == [], "what was heard is not told again"
+            await asker.ask("delegate", {"task_id": "t2", "capability": "echo"}, to="echo")
+            await echo.of_type("delegate")
+            await echo.write("result", {"task_id": "t2", "result": "new"})
+            told = await asker.of_type("result")
+            assert told["payload"]["task_id"] == "t2", "what was heard is not told again"
 
 
 async def test_a_result_that_may_not_have_arrived_is_told_again(hub):

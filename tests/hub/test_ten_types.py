@@ -84,7 +84,10 @@ async def test_deregister_takes_the_agent_away_until_it_registers_again(hub, env
 
 
 async def test_discover_finds_part_of_a_capability_or_name(hub, env):
-    async with Bus("ann", env=env, skills=["Code-Review"]), hub.client("echo", "echo") as echo:
+    async with (
+        Bus("ann", env=env, skills=["Code-Review"], description="reads"),
+        hub.client("echo", "echo", metadata={"v": [1]}) as echo,
+    ):
         await soon(lambda: found(echo, "code"))
         assert set(await found(echo, "code-REV")) == {"ann"}
         assert set(await found(echo, "AN")) == {"ann"}
@@ -100,7 +103,8 @@ async def test_discover_finds_part_of_a_capability_or_name(hub, env):
             "registered_at",
         }
         assert everybody["echo"]["name"] == "Echo"
-        assert "token" not in everybody["echo"]["metadata"]
+        assert everybody["echo"]["metadata"] == {"v": [1]}
+        assert everybody["ann"]["metadata"] == {"description": "reads"}
         assert everybody["ann"]["capabilities"] == ["Code-Review"]
         assert await found(echo, "nothing like it") == {}
         assert "capability" in fault(await echo.ask("discover", {"capability": 7}))
