@@ -74,17 +74,17 @@ class Ledger:
             if self._seen != before:
                 self._write()
 
-    def end(self, worker_id: str = "", *, grace_s: float = 2.0) -> list[int]:
-        """End every process of *worker_id*, or of the whole session, and no other; their pids."""
+    def end(self, *worker_ids: str, grace_s: float = 2.0) -> list[int]:
+        """End each process of *worker_ids*, or without any of the whole session, and no other; their pids."""
         with self._lock:
             # A run folder that is gone takes the note along, but not what is in the cgroup.
             whole = self._scope or str(scope_path(self._name) or "")
-            ours = [worker_id] if worker_id else list(self._seen)
+            ours = worker_ids or tuple(self._seen)
             known = {pid: at for name in ours for pid, at in self._seen.get(name, {}).items()}
-            scope = Path(whole, worker_id) if whole else None
-        prefix = f"{self._id}:{worker_id}:" if worker_id else f"{self._id}:"
-        ended = end_marked(prefix, grace_s=grace_s, known=known, scopes=(scope,) if scope is not None else ())
-        if scope is not None:
+            scopes = tuple(Path(whole, worker_id) for worker_id in worker_ids or ("",)) if whole else ()
+        prefixes = tuple(f"{self._id}:{worker_id}:" for worker_id in worker_ids) or (f"{self._id}:",)
+        ended = end_marked(prefixes, grace_s=grace_s, known=known, scopes=scopes)
+        for scope in scopes:
             close_scope(scope)
         with self._lock:
             for name in ours:

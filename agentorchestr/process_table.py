@@ -83,8 +83,8 @@ class Row:
     mark: str = ""
 
 
-def marked(mark_prefix: str) -> list[int]:
-    """Pids of this user's living processes whose mark begins with *mark_prefix*, oldest first.
+def marked(mark_prefix: str | tuple[str, ...]) -> list[int]:
+    """Pids of this user's living processes whose mark begins with (one of) *mark_prefix*, oldest first.
 
     Source: the environment of each process, as the kernel shows it to its owner.
     """
@@ -172,7 +172,7 @@ def signal_process(pid: int, started: float, sig: int) -> bool:
 
 
 def end_marked(
-    mark_prefix: str,
+    mark_prefix: str | tuple[str, ...],
     *,
     grace_s: float = 2.0,
     known: Mapping[int, float] | None = None,
@@ -198,7 +198,9 @@ def end_marked(
     return list(ended)
 
 
-def _find(mark_prefix: str, known: Mapping[int, float], scopes: Collection[Path]) -> dict[int, float]:
+def _find(
+    mark_prefix: str | tuple[str, ...], known: Mapping[int, float], scopes: Collection[Path]
+) -> dict[int, float]:
     rows = list(_rows(with_marks=True))
     inside = {pid for scope in scopes for pid in members(scope)}
     seeds = dict(known)

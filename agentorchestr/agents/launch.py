@@ -45,6 +45,8 @@ class LaunchRequest:
     path_prefix: Path
     """Holds our ``agentorchestr`` command; put first on PATH."""
     mark: str
+    kept_dir: Path | None = None
+    """Private folder that outlives a reboot, for a transcript that lies nowhere else; None: *agent_dir*."""
     resume: str = ""
     """The agent's own session id to go on with."""
     set_up: tuple[str, ...] = ()
@@ -132,6 +134,7 @@ def _values(request: LaunchRequest, prompt: str) -> dict[str, str]:
     return {
         "agent_dir": str(request.agent_dir),
         "brief": str(request.brief),
+        "kept_dir": str(request.kept_dir or request.agent_dir),
         "fresh": "" if request.resume else request.agent_session,
         "hook_command": hook_line,
         "hook_words": json.dumps(list(request.hook_argv), ensure_ascii=False)[1:-1],

@@ -124,7 +124,8 @@ class Transcript(Part):
     """Where the agent keeps a session's transcript, and whose format it is."""
 
     folder: str = ""
-    """``~`` and ``$VARIABLE`` are expanded; ``$A|b`` means b when A is not set. Empty: only hooks tell."""
+    """``~`` and ``$VARIABLE`` are expanded; ``$A|b`` means b when A is not set. Empty: what ``{kept_dir}`` is
+    in a command line; without ``glob`` only hooks tell."""
     glob: str = ""
     """Below ``folder``, with ``{session}``, or ``{session_head}`` for its first eight characters."""
     format: Literal["claude", "codex", "none"] = "none"

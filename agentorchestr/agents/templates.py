@@ -19,6 +19,7 @@ ARGV_NAMES = frozenset(
         "hook_words",  # our hook as the inside of a JSON list
         "hooks_json",  # the hooks table of the spec in Claude Code's shape
         "hooks_toml",  # the same as an inline TOML table
+        "kept_dir",  # private folder of the agent that outlives a reboot
         "mcp_url",
         "model",  # empty unless the person chose one
         "prompt",  # the first line

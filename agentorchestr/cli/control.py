@@ -29,6 +29,10 @@ class Control:
         """Ask the supervisor to end the session; False when it did not answer."""
         return self._ask("POST", "/control/stop", params={}, timeout_s=ANSWER_S)
 
+    def pause(self) -> bool:
+        """Ask the supervisor to pause the session; False when it did not answer."""
+        return self._ask("POST", "/control/pause", params={}, timeout_s=ANSWER_S)
+
     def _ask(self, method: str, path: str, *, params: dict[str, str], timeout_s: float) -> bool:
         # Looked up once: that reads the whole journal. A supervisor that came anew may have another port.
         self._endpoint = self._endpoint or self._product.control_endpoint(self._paths, self._id)

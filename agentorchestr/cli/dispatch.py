@@ -12,7 +12,7 @@ from agentorchestr.errors import UsageError
 # A command has these itself, so they mean the same before its name.
 _SHARED = frozenset({"project", "as_json"})
 # Each is refused by its own check, which knows what would be right.
-_TOLD_LATER = frozenset({"goal", "goal_file", "task", "project", "agents", "agent", "lead", "role"})
+_TOLD_LATER = frozenset({"goal", "goal_file", "task", "project", "agents", "agent", "lead", "role", "resume"})
 
 
 def shell_of(given: object, options: Options) -> Shell:
@@ -76,6 +76,10 @@ def run(shell: Shell, options: Options) -> int:
         from agentorchestr.cli.doctor_command import show_findings
 
         return show_findings(shell, broker=options.broker)
+    if mode == "--resume":
+        from agentorchestr.cli.resume import resume
+
+        return resume(shell, options)
     from agentorchestr.cli.start import start
 
     return start(replace(shell, as_json=options.as_json or shell.as_json), options)

@@ -51,7 +51,7 @@ class Follower:
         elif time.monotonic() - self._seen_alive > GONE_AFTER_S:
             raise SupervisorUnreachable(
                 f"the supervisor of session {self._id} is gone and was not restarted",
-                hint=f"nothing is lost; look with: agentorchestr status {self._id}",
+                hint=f"nothing is lost; go on with: agentorchestr --resume {self._id}",
             )
 
 

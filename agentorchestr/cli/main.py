@@ -30,6 +30,7 @@ COMMANDS: dict[str, Row] = {
     "status": Row("status_command", "Show a session."),
     "attach": Row("attach_command", "Go to a session's tmux window."),
     "logs": Row("logs_command", "Show what happened in a session."),
+    "pause": Row("pause_command", "Pause a session; agentorchestr --resume goes on."),
     "stop": Row("stop_command", "Stop a session; its branches stay."),
     "land": Row("land_command", "Bring a session's result to your branch."),
     "workers": Row("workers_command", "List the lead and the workers of a session."),
@@ -148,6 +149,14 @@ class LazyGroup(click.Group):
 @click.option("--attach/--no-attach", default=None, help="Show the tmux window; default: on a terminal.")
 @click.option("--trust", is_flag=True, help="Allow this repository's commands to run.")
 @click.option("--git-init", is_flag=True, help="Make the project a git repository first.")
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value="",
+    default=None,
+    metavar="[ID]",
+    help="Go on with a session that was paused or cut off; default: the newest that can.",
+)
 @click.option("--list-sessions", is_flag=True, help="List sessions, newest first.")
 @click.option("--detect", is_flag=True, help="Show which agents and programs are there.")
 @click.option("--doctor", is_flag=True, help="Say whether a goal would start.")

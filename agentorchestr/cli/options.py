@@ -1,6 +1,6 @@
 """The top-level options as they were typed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from agentorchestr.errors import UsageError
 
@@ -32,6 +32,8 @@ class Options:
     git_init: bool = False
     detect: bool = False
     doctor: bool = False
+    resume: str | None = None
+    """The id, or the beginning of one; empty: the newest that can go on."""
     list_sessions: bool = False
     as_json: bool = False
 
@@ -42,6 +44,7 @@ class Options:
             ("--detect", self.detect),
             ("--doctor", self.doctor),
             ("--list-sessions", self.list_sessions),
+            ("--resume", self.resume is not None),
             ("--goal", self.goal is not None),
             ("--goal-file", self.goal_file is not None),
             ("--interactive", self.interactive),
@@ -62,9 +65,25 @@ def the_mode(options: Options) -> str:
         raise UsageError("--manual needs a task", hint='agentorchestr --manual --task "fix …"')
     if "--manual" in modes and options.lead is not None:
         raise UsageError("--lead cannot go with --manual", hint="a manual session has no lead; use --agent")
+    if "--resume" in modes:
+        _refuse_kept(options)
     for name, value in (("--task", options.task), ("--agent", options.agent), ("--role", options.role)):
         if value is not None and "--manual" not in modes:
             raise UsageError(f"{name} needs --manual", hint='agentorchestr --manual --task "fix …"')
     if not modes:
         raise UsageError("no goal was given", hint='agentorchestr --goal "Add …" (or --help)')
     return modes[0]
+
+
+WITH_RESUME = frozenset({"resume", "timeout", "attach", "project", "as_json"})
+"""What may be said anew when a session goes on; the rest is kept from its start."""
+
+
+def _refuse_kept(options: Options) -> None:
+    empty = Options()
+    for field in fields(options):
+        if field.name not in WITH_RESUME and getattr(options, field.name) != getattr(empty, field.name):
+            raise UsageError(
+                f"--{field.name.replace('_', '-')} cannot go with --resume: it is kept from the start",
+                hint="with --resume may go: --timeout, --attach or --no-attach, --json",
+            )

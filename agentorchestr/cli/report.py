@@ -23,6 +23,7 @@ _UNPROVEN: dict[Outcome | None, str] = {
     Outcome.CANCELLED: "stopped before its goal was reached",
     Outcome.FAILED: "its goal was not reached",
     Outcome.UNVERIFIED: "nothing proves it",
+    Outcome.PAUSED: "it is paused",
 }
 
 
@@ -41,6 +42,8 @@ def report_lines(view: SessionView) -> Iterator[tuple[int, str]]:
     yield 2, f"branch    {view.integration_branch}"
     yield from _landing_lines(view)
     yield 2, f"tokens    {_tokens(view)}"
+    if view.outcome is Outcome.PAUSED:
+        yield 2, f"go on     agentorchestr --resume {view.session_id}"
 
 
 def _worker_lines(view: SessionView, worker: WorkerView) -> Iterator[tuple[int, str]]:

@@ -7,11 +7,13 @@ import click
 from agentorchestr.cli.common import json_option, shell_in
 from agentorchestr.cli.product import Shell
 from agentorchestr.cli.render import Screen
-from agentorchestr.cli.shapes import session_shape, session_state
+from agentorchestr.cli.shapes import listed_shape, session_state
 from agentorchestr.cli.text import clean, shorten
+from agentorchestr.model.resume import Resumable
 from agentorchestr.model.view import SessionView
 
 GOAL_CHARS = 80
+WHY_CHARS = 60
 
 
 @click.command("sessions")
@@ -30,14 +32,16 @@ def show_sessions(shell: Shell) -> int:
     if hidden:
         screen.note(f"cannot be read, so not shown: {', '.join(hidden)}")
     if screen.as_json:
-        screen.envelope("sessions", [session_shape(view, alive=alive) for view, alive in found])
+        rows = [listed_shape(view, _resumable(shell, view), alive=alive) for view, alive in found]
+        screen.envelope("sessions", rows)
         return 0
     screen.table(
-        ("session", "state", "started", "workers", "project", "goal"),
+        ("session", "state", "resume", "started", "workers", "project", "goal"),
         [
             (
                 view.session_id,
                 session_state(view, alive=alive),
+                _flag(_resumable(shell, view)),
                 time.strftime("%Y-%m-%d %H:%M", time.localtime(view.created_at)),
                 len(view.team),
                 view.created.project,
@@ -48,6 +52,14 @@ def show_sessions(shell: Shell) -> int:
         empty='no sessions yet; start one: agentorchestr --goal "…"',
     )
     return 0
+
+
+def _resumable(shell: Shell, view: SessionView) -> Resumable:
+    return shell.product.resumable(shell.paths, view)
+
+
+def _flag(found: Resumable) -> str:
+    return shorten(clean(f"yes: {found.why}" if found.ok else f"no: {found.why}"), WHY_CHARS)
 
 
 def is_alive(shell: Shell, view: SessionView) -> bool:

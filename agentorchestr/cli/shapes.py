@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import asdict
 
 from agentorchestr.model.request import A2A_HUB
+from agentorchestr.model.resume import Resumable
 from agentorchestr.model.states import MergeResult, MessageStep, Outcome
 from agentorchestr.model.verdict import MergeAttempt, Verdict
 from agentorchestr.model.view import SessionView, Tokens, WorkerView
@@ -18,8 +19,13 @@ def session_state(view: SessionView, *, alive: bool) -> str:
     return "running" if alive else "stopped"
 
 
-def session_shape(view: SessionView, *, alive: bool) -> Shape:
+def listed_shape(view: SessionView, found: Resumable, *, alive: bool) -> Shape:
     """Give one row of a listing of sessions."""
+    return {**session_shape(view, alive=alive), "resumable": found.ok, "resume_why": found.why}
+
+
+def session_shape(view: SessionView, *, alive: bool) -> Shape:
+    """Give what every shape of a session begins with."""
     created = view.created
     return {
         "id": view.session_id,
@@ -71,6 +77,9 @@ def worker_shape(worker: WorkerView) -> Shape:
         "last_note": worker.last_note,
         "asks": worker.asks or None,
         "merged": worker.merged,
+        "restarts": worker.revived,
+        "quarantined": worker.quarantined or None,
+        "last_screen": worker.last_screen if worker.quarantined else None,
         "tokens": tokens_shape(worker.tokens),
     }
 

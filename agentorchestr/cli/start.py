@@ -4,6 +4,7 @@ from shutil import which
 
 from agentorchestr.cli.attaching import attach
 from agentorchestr.cli.follow import follow
+from agentorchestr.cli.interrupting import interrupted
 from agentorchestr.cli.options import Options
 from agentorchestr.cli.product import Shell
 from agentorchestr.cli.render import Screen
@@ -50,12 +51,18 @@ def run_session(shell: Shell, screen: Screen, request: SessionRequest, *, wants_
     """Run a session to its end, or to the moment the person looks away."""
     session_id = shell.product.start_session(request, shell.paths)
     screen.line(f"session {session_id} started; watch it with: agentorchestr attach {session_id}")
+    return watch(shell, screen, session_id, wants_attach=wants_attach)
+
+
+def watch(shell: Shell, screen: Screen, session_id: str, *, wants_attach: bool) -> int:
+    """Show a session that runs, to its end; Ctrl-C pauses it, a second one stops it."""
+    if wants_attach and _attach(shell, screen, session_id) and not _is_over(shell, session_id):
+        return _look_away(screen, session_id, "detached")
     try:
-        if wants_attach and _attach(shell, screen, session_id) and not _is_over(shell, session_id):
-            return _look_away(screen, session_id, "detached")
-        return show_report(screen, follow(shell, screen, session_id))
+        view = follow(shell, screen, session_id)
     except KeyboardInterrupt:
-        return _look_away(screen, session_id, "not following any more")
+        view = interrupted(shell, screen, session_id)
+    return show_report(screen, view)
 
 
 def run_without_tmux(shell: Shell, screen: Screen, request: SessionRequest) -> int:
@@ -88,7 +95,7 @@ def _is_over(shell: Shell, session_id: str) -> bool:
 
     def ends() -> bool:
         view = shell.product.read_session(shell.paths, session_id)
-        return view.goal_marked is not None or view.stop_asked or shell.product.is_finished(view)
+        return view.ending or shell.product.is_finished(view)
 
     return until(ends, within_s=ENDING_S, every_s=0.1)
 

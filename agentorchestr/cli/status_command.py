@@ -51,5 +51,9 @@ def command(ctx: click.Context, /, *, session_id: str, project: str, as_json: bo
     state = session_state(view, alive=alive)
     screen.line(f"session {view.session_id} {state} for {took(max(0.0, time.time() - view.created_at))}")
     if not alive:
-        screen.line(f"nobody looks after it; end it for good: agentorchestr stop {view.session_id}")
+        found = shell.product.resumable(shell.paths, view)
+        screen.line(f"nobody looks after it: {found.why}")
+        if found.ok:
+            screen.line(f"go on with it: agentorchestr --resume {view.session_id}")
+        screen.line(f"end it for good: agentorchestr stop {view.session_id}")
     return 0

@@ -8,6 +8,9 @@ from agentorchestr.cli.common import session_words, shell_in, wanted_session
 from agentorchestr.cli.progress import HEADERS, worker_rows
 from agentorchestr.cli.render import Screen
 from agentorchestr.cli.shapes import mail_shape, worker_shape
+from agentorchestr.cli.text import clean, clean_lines
+
+SCREEN_LINES = 20
 
 
 @click.command("workers")
@@ -23,4 +26,11 @@ def command(ctx: click.Context, /, *, session_id: str, project: str, as_json: bo
         screen.envelope("workers", {"session": view.session_id, "workers": workers})
     else:
         screen.table(HEADERS, worker_rows(view, now=time.time()), empty="no worker yet")
+        for worker in view.workers.values():
+            if worker.quarantined:
+                screen.line(
+                    f"{worker.worker_id} is not started again: {clean(worker.quarantined)}; its last screen:"
+                )
+                for line in clean_lines(worker.last_screen)[-SCREEN_LINES:]:
+                    screen.line(line, indent=2)
     return 0

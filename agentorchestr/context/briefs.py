@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from agentorchestr.context.handover import Handover, handover_section
 from agentorchestr.context.roles import RoleCard
 from agentorchestr.context.wording import checks_text, fenced, filled, repository_section, sections, shortened
 from agentorchestr.model.verdict import CheckCommand
@@ -23,10 +24,11 @@ def lead_brief(
     tool_name: ToolName,
     project_text: str,
     max_workers: int,
+    handover: Handover | None = None,
 ) -> str:
     """Tell the lead the goal, byte for byte, and how a session is led.
 
-    *agents* are the workers' agents in order of preference.
+    *agents* are the workers' agents in order of preference. *handover* is for one that was started again.
     """
     values = {
         "session_id": view.session_id,
@@ -37,10 +39,12 @@ def lead_brief(
         "max_workers": str(max_workers),
         "agents": ", ".join(agents),
     }
-    return sections(filled("lead", values, tool_name), _so_far(view), repository_section(project_text))
+    so_far = _so_far(view, same=handover is not None and handover.same_conversation)
+    handed = handover_section(handover) if handover is not None else ""
+    return sections(filled("lead", values, tool_name), so_far, handed, repository_section(project_text))
 
 
-def _so_far(view: SessionView) -> str:
+def _so_far(view: SessionView, *, same: bool) -> str:
     """What a lead that takes over has to know; empty for the first one."""
     if not view.team:
         return ""
@@ -49,11 +53,13 @@ def _so_far(view: SessionView) -> str:
         f"{shortened(w.task, limit_chars=TASK_CHARS, rest='see list_workers')}"
         for w in view.team
     ]
+    heading = "## The team as it is now" if same else "## You take over"
+    before = "" if same else "A lead of this session ended before you. "
     told = (
-        "A lead of this session ended before you. These workers exist: spawn none of their tasks again, "
+        f"{before}These workers exist: spawn none of their tasks again, "
         "wait for them or merge them. Read the task list and the notes, too."
     )
-    return "\n".join(("## You take over", "", told, "", *lines))
+    return "\n".join((heading, "", told, "", *lines))
 
 
 def worker_brief(
@@ -67,6 +73,7 @@ def worker_brief(
     integration_branch: str,
     checks: Sequence[CheckCommand],
     project_text: str,
+    handover: Handover | None = None,
 ) -> str:
     """Tell a worker its task, byte for byte, its role, its limits, and how it reports.
 
@@ -87,6 +94,7 @@ def worker_brief(
     }
     return sections(
         filled("worker", values, tool_name),
+        handover_section(handover) if handover is not None else "",
         filled("report_by_tool" if has_mcp else "report_by_command", values, tool_name),
         _whole_goal(session_goal, worker.task),
         repository_section(project_text),

@@ -31,6 +31,8 @@ def lead_event(view: SessionView, item: Recorded) -> LeadEvent | None:
             return LeadEvent(item.seq, "merge", attempt.worker_id, attempt.why, merge=attempt)
         case f.VerifyEnded(verdict=verdict):
             return LeadEvent(item.seq, "verify", "", verdict.outcome.value, verdict=verdict)
+        case f.WorkerQuarantined(worker_id=worker_id, why=why) if worker_id != LEAD:
+            return LeadEvent(item.seq, "dead", worker_id, why)
         case f.PaneDied() | f.AgentSeen():
             return _of_agent(view, item)
         case _:
@@ -43,11 +45,10 @@ def _of_agent(view: SessionView, item: Recorded) -> LeadEvent | None:
     if worker is None or worker.is_lead:
         return None
     if isinstance(fact, f.PaneDied):
-        # After its report, or by the lead's own order, an end is no news.
-        if worker.killed or worker.report is not None:
+        # After its report, or by the lead's own order, an end is no news; after a fall it is started again.
+        if worker.killed or worker.report is not None or fact.exit_status != 0:
             return None
-        status = "unknown" if fact.exit_status is None else str(fact.exit_status)
-        return LeadEvent(item.seq, "dead", worker.worker_id, f"its program ended, exit status {status}")
+        return LeadEvent(item.seq, "dead", worker.worker_id, "its program ended by itself, exit status 0")
     if isinstance(fact, f.AgentSeen) and fact.kind in SEEN_EVENTS:
         already = worker.state in {WorkerState.ASKS, WorkerState.LIMITED}
         return None if already else LeadEvent(item.seq, SEEN_EVENTS[fact.kind], worker.worker_id, fact.detail)

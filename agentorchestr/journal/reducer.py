@@ -10,8 +10,11 @@ from agentorchestr.journal.messages import follow_messages
 from agentorchestr.journal.workers import WORKER_FACTS, reduce_worker
 from agentorchestr.model import facts as f
 from agentorchestr.model.facts import Recorded
-from agentorchestr.model.states import MergeResult, Report
+from agentorchestr.model.states import MergeResult, Outcome, Report
 from agentorchestr.model.view import NoteView, SessionView, TaskView, WorkerView
+
+SETTLING = (f.WorkerKilled, f.PaneDied, f.SpawnFailed, f.WorkerQuarantined, f.MergeEnded)
+"""After these a worker's claimed tasks may be done, or open again."""
 
 
 def derive(recorded: Iterable[Recorded]) -> SessionView:
@@ -32,12 +35,19 @@ def step(view: SessionView | None, item: Recorded) -> SessionView:
     if view is None:
         if not isinstance(item.fact, f.SessionCreated):
             raise JournalError("the journal does not begin with the session's creation")
-        return SessionView(created=item.fact, created_at=item.at, last_seq=item.seq)
+        return SessionView(
+            created=item.fact,
+            created_at=item.at,
+            last_seq=item.seq,
+            last_at=item.at,
+            limit_s=item.fact.timeout_s,
+            limit_from=item.at,
+        )
     event = lead_event(view, item)
     view = _apply(view, item)
     if event is not None:
         view = replace(view, events=(*view.events, event))
-    return replace(view, last_seq=item.seq)
+    return replace(view, last_seq=item.seq, last_at=item.at)
 
 
 def _apply(view: SessionView, item: Recorded) -> SessionView:
@@ -46,12 +56,12 @@ def _apply(view: SessionView, item: Recorded) -> SessionView:
         view.workers[fact.worker_id] = _spawned(fact, item.at)
     elif isinstance(fact, (*WORKER_FACTS, f.WorkerUnclear)):
         _change_worker(view, fact, item.at)
-    if isinstance(fact, f.WorkerKilled | f.PaneDied | f.SpawnFailed | f.MergeEnded):
+    if isinstance(fact, SETTLING):
         _settle_tasks(view, fact)
     follow_messages(view, item)
     if isinstance(fact, f.TaskAdded | f.TaskClaimed | f.TaskClosed):
         return _task(view, fact)
-    if isinstance(fact, f.MergeAsked | f.MergeEnded | f.VerifyAsked | f.VerifyEnded):
+    if isinstance(fact, f.MergeAsked | f.MergeProven | f.MergeEnded | f.VerifyAsked | f.VerifyEnded):
         return _integration(view, fact)
     return _session(view, item)
 
@@ -78,6 +88,10 @@ def _session(view: SessionView, item: Recorded) -> SessionView:
             return replace(view, tmux_lost=True)
         case f.StopAsked():
             return replace(view, stop_asked=True)
+        case f.PauseAsked():
+            return replace(view, pause_asked=True)
+        case f.SessionResumed(timeout_s=timeout_s):
+            return _resumed(view, item.at, timeout_s)
         case f.Landed(branch=branch, commit=commit):
             return replace(view, landed=f"{branch} at {commit}", landing_problem="")
         case f.NotOnBus(why=why):
@@ -90,6 +104,17 @@ def _session(view: SessionView, item: Recorded) -> SessionView:
             return replace(view, outcome=outcome, ended_at=item.at, end_summary=summary)
         case _:
             return view
+
+
+def _resumed(view: SessionView, at: float, timeout_s: float | None) -> SessionView:
+    """The session goes on; a goal that was marked, or a stop that was asked for, stays."""
+    if timeout_s is None:
+        limit_s, limit_from = view.limit_s, view.limit_from + max(0.0, at - view.last_at)
+    else:
+        limit_s, limit_from = timeout_s, at
+    on = replace(view, limit_s=limit_s, limit_from=limit_from, pause_asked=False, tmux_lost=False)
+    on = replace(on, outcome=None, ended_at=None, end_summary="")
+    return replace(on, goal_marked=None, goal_summary="") if view.goal_marked is Outcome.PAUSED else on
 
 
 def _spawned(fact: f.WorkerSpawned, at: float) -> WorkerView:
@@ -106,6 +131,7 @@ def _spawned(fact: f.WorkerSpawned, at: float) -> WorkerView:
         nonce=fact.nonce,
         task_id=fact.task_id,
         resume=fact.resume,
+        wanted=True,
         spawned_at=at,
         since=at,
     )
@@ -120,6 +146,8 @@ def _change_worker(view: SessionView, fact: f.Fact, at: float) -> None:
     if before is None:
         return
     after = with_doubt(reduce_worker(before, fact), fact)
+    if isinstance(fact, f.WorkerRevived):
+        after = replace(after, spawned_at=at)
     if isinstance(fact, f.WorkerReported):
         after = replace(after, reported_at=at)
     state = doubted_state(after)
@@ -143,12 +171,12 @@ def _task(view: SessionView, fact: f.TaskAdded | f.TaskClaimed | f.TaskClosed) -
     return view
 
 
-def _settle_tasks(
-    view: SessionView, fact: f.WorkerKilled | f.PaneDied | f.SpawnFailed | f.MergeEnded
-) -> None:
+def _settle_tasks(view: SessionView, fact: f.Fact) -> None:
     """A merge closes its worker's tasks; a worker that is gone without a result gives them back."""
-    worker_id = fact.attempt.worker_id if isinstance(fact, f.MergeEnded) else fact.worker_id
+    worker_id = fact.attempt.worker_id if isinstance(fact, f.MergeEnded) else getattr(fact, "worker_id", "")
     worker = view.workers.get(worker_id)
+    if worker is not None and worker.comes_back:
+        return
     merged = isinstance(fact, f.MergeEnded) and fact.attempt.result is MergeResult.MERGED
     gone = not isinstance(fact, f.MergeEnded) and (worker is None or worker.report is not Report.DONE)
     for task in tuple(view.tasks.values()):
@@ -161,14 +189,18 @@ def _settle_tasks(
 
 
 def _integration(
-    view: SessionView, fact: f.MergeAsked | f.MergeEnded | f.VerifyAsked | f.VerifyEnded
+    view: SessionView, fact: f.MergeAsked | f.MergeProven | f.MergeEnded | f.VerifyAsked | f.VerifyEnded
 ) -> SessionView:
     match fact:
         case f.MergeAsked(merge_id=merge_id, worker_id=worker_id):
             view.merges_open[merge_id] = worker_id
             return view
+        case f.MergeProven(attempt=attempt):
+            view.merges_proven[attempt.merge_id] = fact
+            return view
         case f.MergeEnded(attempt=attempt):
             view.merges_open.pop(attempt.merge_id, None)
+            view.merges_proven.pop(attempt.merge_id, None)
             verdicts = view.verdicts if attempt.verdict is None else (*view.verdicts, attempt.verdict)
             return replace(view, merges=(*view.merges, attempt), verdicts=verdicts)
         case f.VerifyAsked(verdict_id=verdict_id):

@@ -17,6 +17,8 @@ WORKER_FACTS = (
     f.SpawnHeld,
     f.SpawnAdmitted,
     f.WorkerKilled,
+    f.WorkerRevived,
+    f.WorkerQuarantined,
     f.ProgressNoted,
     f.MessageQueued,
     f.MessagesRead,
@@ -38,12 +40,12 @@ REPORTED = {
 
 def state_of(worker: WorkerView) -> WorkerState:
     """The state these facts add up to; what a worker says of itself counts before what it does."""
-    if worker.killed:
+    if worker.killed or worker.quarantined:
         return WorkerState.DEAD
     if worker.report is not None:
         return REPORTED[worker.report]
     if worker.pid and not worker.alive:
-        return WorkerState.DEAD
+        return WorkerState.STARTING if worker.comes_back else WorkerState.DEAD
     if worker.asks:
         return WorkerState.ASKS
     if worker.limited:
@@ -60,23 +62,24 @@ def reduce_worker(worker: WorkerView, fact: f.Fact) -> WorkerView:
             return _seen(worker, fact)
         case f.PaneOpened() | f.PaneDied() | f.WorktreeReady() | f.AgentReady():
             return _life(worker, fact)
+        case f.WorkerRevived() | f.WorkerQuarantined() | f.WorkerKilled():
+            return _death(worker, fact)
         case f.WorkerReported(report=report, summary=summary):
-            acted = replace(worker, bells=0, stalled=False)
+            acted = replace(worker, bells=0, stalled=False, deaths=0)
             return replace(acted, report=report, summary=summary, last_note=summary)
         case f.SpawnFailed(why=why):
-            return replace(worker, report=Report.FAILED, summary=why, last_note=why)
+            failed = replace(worker, wanted=False, deaths=worker.deaths + 1)
+            return replace(failed, report=Report.FAILED, summary=why, last_note=why)
         case f.SpawnHeld(why=why):
             return replace(worker, queued=why, last_note=why)
         case f.SpawnAdmitted():
             return replace(worker, queued="", last_note="")
-        case f.WorkerKilled():
-            return replace(worker, killed=True, alive=False, in_turn=False, asks="")
         case f.ProgressNoted(text=text):
             return replace(worker, last_note=text)
         case f.MessageQueued(sender=sender):
             fresh = replace(worker, bells=0, stalled=False)
             # New work from above: what it said of the old is no longer the answer. A peer's note is no order.
-            orders = sender in {LEAD, SUPERVISOR} and worker.alive and not worker.is_lead
+            orders = sender in {LEAD, SUPERVISOR} and worker.reachable and not worker.is_lead
             if worker.report is None or not orders:
                 return fresh
             return replace(fresh, report=None, rounds=worker.rounds + 1)
@@ -112,15 +115,35 @@ def _life(worker: WorkerView, fact: f.Fact) -> WorkerView:
                 pid=pid,
                 pid_started=started,
                 alive=True,
+                wanted=False,
                 exit_status=None,
                 agent_session=session or worker.agent_session,
             )
-        case f.PaneDied(exit_status=status, last_screen=screen):
-            return replace(
-                worker, alive=False, in_turn=False, asks="", exit_status=status, last_screen=screen
-            )
+        case f.PaneDied(exit_status=status, last_screen=screen, from_outside=from_outside):
+            deaths = worker.deaths + (0 if from_outside else 1)
+            shown = worker.last_screen if from_outside else screen
+            gone = replace(worker, alive=False, in_turn=False, asks="", deaths=deaths)
+            return replace(gone, exit_status=status, last_screen=shown)
         case f.AgentReady():
             return replace(worker, ready=True)
+        case _:
+            return worker
+
+
+def _death(worker: WorkerView, fact: f.Fact) -> WorkerView:
+    match fact:
+        case f.WorkerKilled():
+            return replace(worker, killed=True, wanted=False, alive=False, in_turn=False, asks="")
+        case f.WorkerQuarantined(why=why):
+            return replace(worker, quarantined=why, last_note=why)
+        case f.WorkerRevived(resume=resume):
+            # What its next program does is seen anew; its task, its report and its branch are the same.
+            fresh = replace(worker, wanted=True, resume=resume, revived=worker.revived + 1)
+            fresh = replace(fresh, pane_id="", pid=0, pid_started=0.0, alive=False, exit_status=None)
+            fresh = replace(fresh, ready=False, prompt_taken=False, in_turn=False, asks="", limited=False)
+            fresh = replace(fresh, bells=0, bell_why="", bell_open=False, held="")
+            fresh = replace(fresh, stalled=False, unclear="", turn_error="")
+            return replace(fresh, report=None) if worker.is_lead else fresh
         case _:
             return worker
 
@@ -138,7 +161,7 @@ def _seen(worker: WorkerView, fact: f.AgentSeen) -> WorkerView:
         case AgentEventKind.LIMITED:
             return replace(worker, limited=True, in_turn=False, last_note=fact.detail)
         case AgentEventKind.TURN_ENDED:
-            return replace(worker, in_turn=False, asks="", turn_error="")
+            return replace(worker, in_turn=False, asks="", turn_error="", deaths=0)
         case AgentEventKind.TURN_FAILED:
             return replace(worker, in_turn=False, asks="", turn_error=fact.detail, last_note=fact.detail)
         case AgentEventKind.ENDED | AgentEventKind.STARTED:

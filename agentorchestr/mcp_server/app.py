@@ -29,8 +29,8 @@ EVENTS_WAIT_S = 60.0
 def build_app(desk: Desk, *, port: int, door: ASGIApp | None = None) -> Starlette:
     """Build the app that will be served on 127.0.0.1:*port*; ``serving.serve`` runs it.
 
-    Routes: ``/mcp``, ``/tools/{name}``, ``/control/events``, ``/control/stop``, ``/healthz``; *door* has the
-    WebSockets at ``/`` and looks itself at who comes.
+    Routes: ``/mcp``, ``/tools/{name}``, ``/control/events``, ``/control/stop``, ``/control/pause``,
+    ``/healthz``; *door* has the WebSockets at ``/`` and looks itself at who comes.
     """
     calls = Calls(desk)
     requests, manager = OpenRequests(), session_manager(desk, calls)
@@ -55,9 +55,6 @@ def build_app(desk: Desk, *, port: int, door: ASGIApp | None = None) -> Starlett
             return refused(400, str(exc))
         return _as_response(await answered(_events(desk, after=after, wait_s=wait_s), during="events"))
 
-    async def stop(_request: Request) -> Response:
-        return _as_response(await answered(_stop(desk), during="stop"))
-
     app = Starlette(
         routes=[
             # No GET stream and no DELETE: we start no message and keep no MCP session, and clients
@@ -65,7 +62,7 @@ def build_app(desk: Desk, *, port: int, door: ASGIApp | None = None) -> Starlett
             Route("/mcp", StreamableHTTPASGIApp(manager), methods=["POST"]),
             Route("/tools/{name}", tool, methods=["POST"]),
             Route("/control/events", events, methods=["GET"]),
-            Route("/control/stop", stop, methods=["POST"]),
+            *_ending_routes(desk),
             Route("/healthz", _healthz, methods=["GET"]),
             *([WebSocketRoute("/", door)] if door is not None else ()),
         ],
@@ -76,6 +73,19 @@ def build_app(desk: Desk, *, port: int, door: ASGIApp | None = None) -> Starlett
     app.state.calls = calls
     app.state.requests = requests
     return app
+
+
+def _ending_routes(desk: Desk) -> Sequence[Route]:
+    async def stop(_request: Request) -> Response:
+        return _as_response(await answered(_stop(desk), during="stop"))
+
+    async def pause(_request: Request) -> Response:
+        return _as_response(await answered(_pause(desk), during="pause"))
+
+    return (
+        Route("/control/stop", stop, methods=["POST"]),
+        Route("/control/pause", pause, methods=["POST"]),
+    )
 
 
 async def _healthz(_request: Request) -> Response:
@@ -89,6 +99,11 @@ async def _events(desk: Desk, *, after: int, wait_s: float) -> Sequence[dict[str
 async def _stop(desk: Desk) -> Reply:
     await desk.stop(by=CONTROL)
     return {"stopping": True}
+
+
+async def _pause(desk: Desk) -> Reply:
+    await desk.pause(by=CONTROL)
+    return {"pausing": True}
 
 
 def _recorded(one: Recorded) -> dict[str, object]:

@@ -71,6 +71,8 @@ class PaneDied:
     worker_id: str
     exit_status: int | None
     last_screen: str
+    from_outside: bool = False
+    """It went down with tmux, the machine or a pause: no fault of the agent's."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,23 @@ class SpawnAdmitted:
     """There is memory for a worker that had to wait; its start goes on."""
 
     worker_id: str
+
+
+@dataclass(frozen=True)
+class WorkerRevived:
+    """A lead or worker whose program ended shall be started again, in its own worktree, on its own task."""
+
+    worker_id: str
+    resume: str = ""
+    """The agent's own id of the conversation to go on with, if its transcript proves to be this worker's."""
+
+
+@dataclass(frozen=True)
+class WorkerQuarantined:
+    """A lead or worker is not started again: its program ended too often without getting anywhere."""
+
+    worker_id: str
+    why: str
 
 
 @dataclass(frozen=True)

@@ -17,15 +17,24 @@ from agentorchestr.model.agent_facts import (
     SpawnHeld,
     TokensCounted,
     WorkerKilled,
+    WorkerQuarantined,
     WorkerReported,
+    WorkerRevived,
     WorkerSpawned,
     WorkerStalled,
     WorkerUnclear,
     WorktreeReady,
 )
 from agentorchestr.model.broker import BrokerAbilities
+from agentorchestr.model.session_facts import (
+    GoalMarked,
+    PauseAsked,
+    SessionEnded,
+    SessionResumed,
+    StopAsked,
+    TmuxLost,
+)
 from agentorchestr.model.setup import WorktreeSetup
-from agentorchestr.model.states import Outcome
 from agentorchestr.model.team_facts import (
     DoorbellRung,
     EventsRead,
@@ -56,6 +65,7 @@ __all__ = [
     "LineHeld",
     "MergeAsked",
     "MergeEnded",
+    "MergeProven",
     "MessageAnswered",
     "MessageQueued",
     "MessagesRead",
@@ -63,11 +73,13 @@ __all__ = [
     "NoteWritten",
     "PaneDied",
     "PaneOpened",
+    "PauseAsked",
     "ProgressNoted",
     "Recorded",
     "ReplyUnsure",
     "SessionCreated",
     "SessionEnded",
+    "SessionResumed",
     "SpawnAdmitted",
     "SpawnFailed",
     "SpawnHeld",
@@ -82,7 +94,9 @@ __all__ = [
     "VerifyEnded",
     "WorkCommitted",
     "WorkerKilled",
+    "WorkerQuarantined",
     "WorkerReported",
+    "WorkerRevived",
     "WorkerSpawned",
     "WorkerStalled",
     "WorkerUnclear",
@@ -148,6 +162,14 @@ class MergeAsked:
 
 
 @dataclass(frozen=True)
+class MergeProven:
+    """A merge passed its checks, and the integration branch is about to move from *expected* to it."""
+
+    attempt: MergeAttempt
+    expected: str
+
+
+@dataclass(frozen=True)
 class MergeEnded:
     """An attempt to merge came to its end."""
 
@@ -167,27 +189,6 @@ class VerifyEnded:
     """The checks were run on the integration tip."""
 
     verdict: Verdict
-
-
-@dataclass(frozen=True)
-class GoalMarked:
-    """The lead (or, without one, the supervisor) says that the goal is reached or cannot be."""
-
-    outcome: Outcome
-    summary: str
-    unverified_reason: str = ""
-
-
-@dataclass(frozen=True)
-class StopAsked:
-    """A person asked the session to stop."""
-
-    by: str
-
-
-@dataclass(frozen=True)
-class TmuxLost:
-    """The tmux server or our tmux session is gone, and every agent with it: nothing can go on here."""
 
 
 @dataclass(frozen=True)
@@ -222,14 +223,6 @@ class LandingFailed:
     why: str
 
 
-@dataclass(frozen=True)
-class SessionEnded:
-    """The session is over: agents ended, clean worktrees removed."""
-
-    outcome: Outcome
-    summary: str
-
-
 Fact = (
     SessionCreated
     | SupervisorStarted
@@ -244,6 +237,8 @@ Fact = (
     | SpawnHeld
     | SpawnAdmitted
     | WorkerKilled
+    | WorkerRevived
+    | WorkerQuarantined
     | WorkCommitted
     | ProgressNoted
     | NoteWritten
@@ -259,11 +254,14 @@ Fact = (
     | ReplyUnsure
     | EventsRead
     | MergeAsked
+    | MergeProven
     | MergeEnded
     | VerifyAsked
     | VerifyEnded
     | GoalMarked
     | StopAsked
+    | PauseAsked
+    | SessionResumed
     | Landed
     | LandingFailed
     | NotOnBus

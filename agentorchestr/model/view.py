@@ -2,93 +2,24 @@
 
 from dataclasses import dataclass, field
 
-from agentorchestr.model.facts import BrokerTried, SessionCreated
-from agentorchestr.model.states import LEAD, MessageStep, Outcome, Report, WorkerState
+from agentorchestr.model.facts import BrokerTried, MergeProven, SessionCreated
+from agentorchestr.model.states import LEAD, MergeResult, MessageStep, Outcome, Report
 from agentorchestr.model.verdict import MergeAttempt, Verdict
+from agentorchestr.model.worker_view import MOST_DEATHS, Tokens, WorkerView
 
-
-@dataclass(frozen=True)
-class Tokens:
-    """Running totals from an agent's own transcript; ``known`` is False when there is none to read."""
-
-    input: int = 0
-    output: int = 0
-    cached: int = 0
-    known: bool = False
-
-
-@dataclass(frozen=True)
-class WorkerView:
-    """One lead or worker, as far as the facts tell."""
-
-    worker_id: str
-    role: str
-    agent: str
-    task: str
-    criteria: str
-    context: str
-    file_scope: tuple[str, ...]
-    branch: str
-    worktree: str
-    nonce: str
-    task_id: str
-    spawned_at: float
-    resume: str = ""
-    state: WorkerState = WorkerState.STARTING
-    since: float = 0.0
-    """When the state was entered."""
-    start_commit: str = ""
-    pane_id: str = ""
-    pid: int = 0
-    pid_started: float = 0.0
-    agent_session: str = ""
-    ready: bool = False
-    """Our MCP server was asked for its tools with this worker's token."""
-    prompt_taken: bool = False
-    """A hook or transcript showed that its first turn began."""
-    in_turn: bool = False
-    asks: str = ""
-    """What it waits for a person to decide; empty when it does not."""
-    report: Report | None = None
-    reported_at: float = 0.0
-    rounds: int = 0
-    """How often it was given new work after its first task."""
-    summary: str = ""
-    last_note: str = ""
-    turn_error: str = ""
-    """Why its last turn failed, in the agent's words; empty after a turn that went well."""
-    limited: bool = False
-    alive: bool = False
-    killed: bool = False
-    exit_status: int | None = None
-    last_screen: str = ""
-    merged: bool = False
-    turns: int = 0
-    bells: int = 0
-    """Doorbells rung since it last did what one asked for."""
-    bell_why: str = ""
-    """What the last doorbell was for."""
-    bell_open: bool = False
-    """A doorbell was begun, and the line was not given yet."""
-    held: str = ""
-    """Why a doorbell that is due cannot be rung now; empty when none is held."""
-    queued: str = ""
-    """Why its start has to wait; empty when it does not."""
-    stalled: bool = False
-    """It stopped without a report and reminders did not help."""
-    unclear: str = ""
-    """Why nobody can tell what it does in this turn; empty while the witnesses agree."""
-    tokens: Tokens = Tokens()
-
-    @property
-    def report_nonce(self) -> str:
-        """What a report by flag or screen line must carry: another for each round, so none counts twice."""
-        return f"{self.nonce}-{self.rounds}" if self.rounds else self.nonce
-
-    @property
-    def is_lead(self) -> bool:
-        """Whether this is the session's lead."""
-        return self.worker_id == LEAD
+__all__ = [
+    "MOST_DEATHS",
+    "LeadEvent",
+    "MessageView",
+    "NoteView",
+    "SessionView",
+    "TaskView",
+    "Tokens",
+    "WorkerView",
+    "integration_branch",
+    "tmux_session_name",
+    "worker_branch",
+]
 
 
 @dataclass(frozen=True)
@@ -182,6 +113,12 @@ class SessionView:
     supervisor_started: float = 0.0
     port: int = 0
     last_seq: int = 0
+    last_at: float = 0.0
+    """When the last fact was recorded."""
+    limit_s: float = 0.0
+    """The time limit; 0: none."""
+    limit_from: float = 0.0
+    """From when it counts: time in which nobody looked after the session is left out."""
     workers: dict[str, WorkerView] = field(default_factory=dict)
     """By worker id, the lead included, in order of spawning."""
     tasks: dict[str, TaskView] = field(default_factory=dict)
@@ -194,6 +131,8 @@ class SessionView:
     merges: tuple[MergeAttempt, ...] = ()
     merges_open: dict[str, str] = field(default_factory=dict)
     """Merges asked for and not ended: merge id to worker id."""
+    merges_proven: dict[str, MergeProven] = field(default_factory=dict)
+    """Of these, the ones whose move of the integration branch was begun."""
     verdicts: tuple[Verdict, ...] = ()
     verifies_open: tuple[str, ...] = ()
     events: tuple[LeadEvent, ...] = ()
@@ -205,6 +144,7 @@ class SessionView:
     goal_summary: str = ""
     unverified_reason: str = ""
     stop_asked: bool = False
+    pause_asked: bool = False
     tmux_lost: bool = False
     """The tmux session ended under the agents, and they with it."""
     landed: str = ""
@@ -215,7 +155,7 @@ class SessionView:
     landing_problem: str = ""
     """Why ``--land`` could not be done."""
     outcome: Outcome | None = None
-    """Set when the session is over."""
+    """Set when the session is over, or paused."""
     ended_at: float | None = None
     end_summary: str = ""
 
@@ -239,6 +179,17 @@ class SessionView:
         """What the lead was not given yet."""
         told = self.events_told
         return tuple(event for event in self.events if event.seq > self.events_read and event.seq not in told)
+
+    @property
+    def ending(self) -> bool:
+        """Whether the session comes to its end or a pause: nobody is started, woken or rung any more."""
+        return self.goal_marked is not None or self.stop_asked or self.pause_asked or self.tmux_lost
+
+    @property
+    def last_merged(self) -> str:
+        """The commit the integration branch was moved to last; empty before the first merge."""
+        merged = [attempt.commit for attempt in self.merges if attempt.result is MergeResult.MERGED]
+        return merged[-1] if merged else ""
 
     def unread_of(self, worker_id: str) -> tuple[MessageView, ...]:
         """Messages that wait for *worker_id*, oldest first."""

@@ -79,7 +79,7 @@ def _turns(agent: Agent, terminal: Terminal, first_prompt: str) -> None:
 
 def _agent(options: Options, scenario: Scenario, console: Console) -> tuple[Agent, Work]:
     cwd = Path.cwd()
-    transcript = Transcript(options.transcript, session_id=options.session)
+    transcript = Transcript(options.transcript, session_id=options.session, cwd=cwd)
     hooks = Hooks(options.hook_argv, session_id=options.session, cwd=cwd, transcript=options.transcript)
     endpoint = options.endpoint
     client = McpClient(endpoint.url, endpoint.headers, stop=console.stop) if endpoint else None

@@ -44,7 +44,8 @@ def parse(argv: Sequence[str], env: Mapping[str, str]) -> Options:
     """Read the command line. Raises ``UsageError`` for values that cannot be."""
     words = _parser().parse_args(_joined(argv))
     session = words.resume or words.session or str(uuid.uuid4())
-    transcript = _transcript_folder(words.mcp_config, env) / f"practice-{_one_file_name(session)}.jsonl"
+    folder = Path(words.transcripts) if words.transcripts else _transcript_folder(words.mcp_config, env)
+    transcript = folder / f"practice-{_one_file_name(session)}.jsonl"
     if words.resume and not transcript.is_file():
         raise UsageError(
             f"no practice session {session} to resume in {transcript.parent}",
@@ -142,6 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", default="practice", help="how it calls itself")
     parser.add_argument("--mcp-config", default="", metavar="FILE", help="JSON with the MCP server to use")
     parser.add_argument("--hook-config", default="", metavar="FILE", help="JSON with the command for events")
+    parser.add_argument("--transcripts", default="", metavar="DIR", help="where its transcript lies")
     parser.add_argument("--session", default="", metavar="UUID", help="the id of a new session")
     parser.add_argument("--resume", default="", metavar="UUID", help="go on with an earlier session")
     parser.add_argument("--prompt", default="", metavar="TEXT", help="the first prompt; else it is typed")

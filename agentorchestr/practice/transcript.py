@@ -41,10 +41,10 @@ class Progress:
 class Transcript:
     """JSON lines, appended; readable while the agent runs. Private to its user."""
 
-    def __init__(self, path: Path, *, session_id: str) -> None:
+    def __init__(self, path: Path, *, session_id: str, cwd: Path) -> None:
         self.path = path
         self.progress = Progress()
-        self._session_id = session_id
+        self._common = {"sessionId": session_id, "cwd": str(cwd)}
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         for line in _read_lines(path):
             self.progress.apply(line)
@@ -78,7 +78,7 @@ class Transcript:
 
     def _append(self, line: dict[str, object]) -> None:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        whole = {**line, "sessionId": self._session_id, "timestamp": stamp}
+        whole = {**line, **self._common, "timestamp": stamp}
         os.write(self._fd, json.dumps(whole).encode() + b"\n")
 
 

@@ -2,8 +2,8 @@
 
 Run by tmux's hook, which may add the id of the pane that died: another pane than PANE_ID is ignored.
 The first restart is at once, each further one within SECONDS waits twice as long as the one before it.
-A supervisor that was restarted MAX times within SECONDS stays dead, with RUN_DIR/crash-loop; one that
-had finished (RUN_DIR/finished) is left alone.
+A supervisor that was restarted MAX times within SECONDS stays dead, with RUN_DIR/crash-loop, and what
+RUN_DIR/give-up.json names is run, once. One that had finished (RUN_DIR/finished) is left alone.
 """
 
 import fcntl
@@ -61,6 +61,16 @@ def write_crash_loop(run_dir: str, *, at: float, restarts: int, seconds: float) 
     os.replace(f"{path}.new", path)  # noqa: PTH105 - as in hook.py
 
 
+def give_up(run_dir: str) -> None:
+    """Start what is to be done now that nobody looks after the agents any more."""
+    launcher = os.path.join(os.path.dirname(os.path.abspath(__file__)), "launcher.py")  # noqa: PTH100, PTH118, PTH120 - as in hook.py
+    file = os.path.join(run_dir, "give-up.json")  # noqa: PTH118 - as in hook.py
+    if os.path.exists(file):  # noqa: PTH110 - as in hook.py
+        nothing = subprocess.DEVNULL
+        argv = [sys.executable, "-I", "-S", launcher, file]
+        subprocess.Popen(argv, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
+
+
 def has_finished(run_dir: str) -> bool:
     """Whether the supervisor came to its end, or somebody ended the session without it."""
     return os.path.exists(os.path.join(run_dir, "finished"))  # noqa: PTH110, PTH118 - as in hook.py
@@ -75,6 +85,7 @@ def main(arguments: list[str]) -> None:
         return
     restarts = count_restart(run_dir, most=int(most), seconds=float(seconds))
     if restarts is None:
+        give_up(run_dir)
         return
     select.select([], [], [], pause_before(restarts))
     if not has_finished(run_dir):

@@ -97,4 +97,4 @@ class Admission:
 
 
 def _is_over(view: SessionView, worker_id: str) -> bool:
-    return view.workers[worker_id].killed or view.goal_marked is not None or view.stop_asked
+    return view.workers[worker_id].killed or view.ending

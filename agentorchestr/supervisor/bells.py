@@ -87,9 +87,8 @@ def _at_limit(worker: WorkerView, bell: Bell | None) -> Bell | None:
 
 def _rings(view: SessionView, worker: WorkerView) -> bool:
     """Whether the agent is there, idle, and nothing else has to come first."""
-    over = view.goal_marked is not None or view.stop_asked
     there = worker.alive and not worker.killed and worker.ready
-    return there and not over and not (worker.in_turn or worker.asks)
+    return there and not view.ending and not (worker.in_turn or worker.asks)
 
 
 def _for_lead(view: SessionView, tool_name: str) -> Bell | None:

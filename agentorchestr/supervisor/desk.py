@@ -122,3 +122,6 @@ class Desk(Protocol):
 
     async def stop(self, *, by: str) -> None:
         """Begin to end the session as cancelled."""
+
+    async def pause(self, *, by: str) -> None:
+        """Begin to end the agents; the session can go on later."""

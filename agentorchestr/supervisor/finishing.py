@@ -19,23 +19,28 @@ logger = logging.getLogger(__name__)
 
 
 def ending(view: SessionView, *, now: float) -> f.GoalMarked | None:
-    """The outcome that is due without anybody marking it: a stop, tmux gone, the time limit."""
+    """The outcome that is due without anybody marking it: a stop, a pause, tmux gone, the time limit."""
     if view.stop_asked:
         return f.GoalMarked(Outcome.CANCELLED, "stopped by the person")
+    if view.pause_asked:
+        return f.GoalMarked(Outcome.PAUSED, "paused by the person")
     if view.tmux_lost:
         return f.GoalMarked(
-            Outcome.PAUSED, "tmux ended and took the agents with it; their work is on its branches"
+            Outcome.PAUSED, "tmux ended and took the agents with it; their worktrees are as they were"
         )
-    limit = view.created.timeout_s
-    if limit and now > view.created_at + limit:
-        return f.GoalMarked(Outcome.FAILED, f"the time limit of {limit:g} s was reached")
+    if view.limit_s and now > view.limit_from + view.limit_s:
+        return f.GoalMarked(Outcome.FAILED, f"the time limit of {view.limit_s:g} s was reached")
     return None
 
 
 async def finish(gear: Gear, *, integration: Integration, pool: WorktreePool) -> None:
-    """Bring a session whose agents have ended to its end, losing nothing. Safe to run again."""
+    """Bring a session whose agents have ended to its end, losing nothing. Safe to run again.
+
+    One that is only paused keeps its worktrees as they are.
+    """
+    paused = gear.view.goal_marked is Outcome.PAUSED
     for worker in tuple(gear.view.workers.values()):
-        await _save(gear, worker, integration)
+        await (_keep(gear, worker) if paused else _save(gear, worker, integration))
     try:
         await offload(pool.drain)
     except (OrchestrError, OSError) as exc:
@@ -49,6 +54,24 @@ async def finish(gear: Gear, *, integration: Integration, pool: WorktreePool) ->
     outcome = view.goal_marked or Outcome.CANCELLED
     await gear.book.record(f.SessionEnded(outcome, view.goal_summary))
     logger.info("session ended", extra={"session_id": gear.session_id, "detail": outcome.value})
+
+
+async def _keep(gear: Gear, worker: WorkerView) -> None:
+    """Save what is in the worktree and leave it as it is: the agent goes on in it."""
+    path = Path(worker.worktree)
+    if not await offload(path.is_dir):
+        return
+    try:
+        await offload(
+            gateway.snapshot,
+            gear.repository,
+            path,
+            session_id=gear.session_id,
+            worker_id=worker.worker_id,
+            why="the session was paused",
+        )
+    except (OrchestrError, OSError) as exc:
+        logger.warning("no snapshot at the pause", extra={"worker_id": worker.worker_id, "detail": str(exc)})
 
 
 async def _save(gear: Gear, worker: WorkerView, integration: Integration) -> None:

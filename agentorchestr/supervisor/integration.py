@@ -75,13 +75,30 @@ class Integration:
     async def _carry_out(self, fact: f.Fact) -> None:
         view = self._gear.view
         if isinstance(fact, f.MergeAsked) and fact.merge_id in view.merges_open:
-            attempt = await self._attempt(fact)
+            attempt = await self._begun_before(fact) or await self._attempt(fact)
             messages = told_after_merge(self._gear.view.workers[fact.worker_id], attempt)
             await self._gear.book.record(f.MergeEnded(attempt), *messages)
             logger.info("merge ended", extra={"worker_id": fact.worker_id, "detail": attempt.result.value})
         elif isinstance(fact, f.VerifyAsked) and fact.verdict_id in view.verifies_open:
             verdict = await self.checks.verify(fact.verdict_id, fact.commit)
             await self._gear.book.record(f.VerifyEnded(verdict))
+
+    async def _begun_before(self, asked: f.MergeAsked) -> MergeAttempt | None:
+        """What an older supervisor had proven and begun to move: found done, or done now; else None."""
+        gear, proven = self._gear, self._gear.view.merges_proven.get(asked.merge_id)
+        if proven is None:
+            return None
+        branch, commit = gear.view.integration_branch, proven.attempt.commit
+        tip = await offload(branch_tip, gear.repository, branch)
+        try:
+            if tip == proven.expected:
+                await offload(move_branch, gear.repository, branch, new=commit, expected=proven.expected)
+            elif tip != commit:
+                return None
+        except OrchestrError:
+            return None  # computed anew, which says what is wrong
+        await self._show_lead(commit)
+        return proven.attempt
 
     async def _attempt(self, asked: f.MergeAsked) -> MergeAttempt:
         for _ in range(RACES):
@@ -140,10 +157,12 @@ class Integration:
             return _attempt(asked, MergeResult.RED, files=files, verdict=verdict, why=why)
         if verdict.outcome is CheckOutcome.ERROR:
             return _attempt(asked, MergeResult.ERROR, files=files, verdict=verdict, why=verdict.problem)
+        why = "" if verdict.green else "merged; the project has no checks, so nothing was verified"
+        merged = _attempt(asked, MergeResult.MERGED, commit=commit, files=files, verdict=verdict, why=why)
+        await gear.book.record(f.MergeProven(merged, ours))
         await offload(move_branch, gear.repository, gear.view.integration_branch, new=commit, expected=ours)
         await self._show_lead(commit)
-        why = "" if verdict.green else "merged; the project has no checks, so nothing was verified"
-        return _attempt(asked, MergeResult.MERGED, commit=commit, files=files, verdict=verdict, why=why)
+        return merged
 
     async def _show_lead(self, commit: str) -> None:
         """Bring the lead's worktree to the new tip, so that it reads what was merged."""

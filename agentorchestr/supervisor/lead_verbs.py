@@ -83,7 +83,7 @@ class SteeringVerbs:
         return reply
 
     def _check_open(self, view: SessionView) -> None:
-        if view.goal_marked is not None or view.stop_asked:
+        if view.goal_marked is not None or view.stop_asked or view.pause_asked:
             raise ToolRefused("the session is ending", hint="Nothing more is to be done.")
 
     def _checked_agent(self, view: SessionView, agent: str) -> str:
@@ -137,7 +137,7 @@ class SteeringVerbs:
     async def send_to_worker(self, worker_id: str, message: str) -> Reply:
         """Queue a message; the worker is rung when it is idle, and fetches the body itself."""
         worker = self._worker(worker_id)
-        if not worker.alive:
+        if not worker.reachable:
             raise ToolRefused(
                 f"{worker_id} is {worker.state}: nobody would read it",
                 hint="Spawn a new worker with what is left to do.",

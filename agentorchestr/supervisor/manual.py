@@ -11,9 +11,10 @@ ATTEMPTS = 4
 WORKER = "w1"
 
 
-async def steer(gear: Gear, integration: Integration) -> None:
+async def steer(gear: Gear, integration: Integration, *, comes_back: bool) -> None:
     """Merge the worker whenever it reports done, until the result stands; then mark the goal.
 
+    *comes_back*: its program is started again when it falls; otherwise its end is the end of it.
     A role that only reads has nothing to merge: its report is the result.
     """
     role = gear.roles.get(gear.created.role)
@@ -21,7 +22,7 @@ async def steer(gear: Gear, integration: Integration) -> None:
     while gear.view.goal_marked is None:
         seq = gear.view.last_seq
         view = gear.view
-        mark = judged(view, reads_only=reads_only)
+        mark = judged(view, reads_only=reads_only, comes_back=comes_back)
         if mark is not None:
             await gear.book.record(mark)
         elif not reads_only and wants_merge(view):
@@ -35,13 +36,13 @@ def wants_merge(view: SessionView) -> bool:
     if worker is None or view.merges_open:
         return False
     reports = [e for e in view.events if e.kind == Report.DONE]
-    ended_well = worker.state is WorkerState.DEAD and worker.exit_status == 0
+    ended_well = bool(worker.pid) and not worker.alive and worker.exit_status == 0
     return (worker.report is Report.DONE and len(reports) > len(view.merges)) or (
         ended_well and not view.merges
     )
 
 
-def judged(view: SessionView, *, reads_only: bool = False) -> f.GoalMarked | None:
+def judged(view: SessionView, *, reads_only: bool = False, comes_back: bool = True) -> f.GoalMarked | None:
     """The outcome the facts amount to; None while there is still something to come."""
     worker = view.workers.get(WORKER)
     if worker is None or view.merges_open:
@@ -59,6 +60,7 @@ def judged(view: SessionView, *, reads_only: bool = False) -> f.GoalMarked | Non
         return f.GoalMarked(Outcome.FAILED, f"not merged after {ATTEMPTS} attempts: {view.merges[-1].why}")
     if worker.state in {WorkerState.BLOCKED, WorkerState.FAILED}:
         return f.GoalMarked(Outcome.FAILED, worker.summary or f"the worker is {worker.state}")
-    if worker.state is WorkerState.DEAD and (reads_only or not wants_merge(view)):
+    gone = bool(worker.pid) and not (worker.alive or worker.wanted or (comes_back and worker.comes_back))
+    if gone and worker.report is None and (reads_only or not wants_merge(view)):
         return f.GoalMarked(Outcome.FAILED, "the agent ended without a result")
     return None

@@ -101,3 +101,7 @@ class Office:
     async def stop(self, *, by: str) -> None:
         """Record that a person asked to stop; the session ends as cancelled."""
         await self._gear.book.decide(lambda view: [] if view.stop_asked else [f.StopAsked(by)])
+
+    async def pause(self, *, by: str) -> None:
+        """Record that a person asked to pause; a session that is ending does so instead."""
+        await self._gear.book.decide(lambda view: [] if view.ending else [f.PauseAsked(by)])

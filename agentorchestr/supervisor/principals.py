@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from agentorchestr.errors import OrchestrError
 from agentorchestr.model.states import CONTROL
 from agentorchestr.model.view import SessionView, WorkerView
 from agentorchestr.paths import write_private
@@ -32,8 +33,20 @@ class TokenBook:
 
     @classmethod
     def load(cls, folder: Path, session_id: str) -> "TokenBook":
-        """The tokens of an existing session."""
-        return cls((folder / SECRET_FILE).read_bytes(), session_id)
+        """The tokens of an existing session. Raises ``OrchestrError`` when its secret is gone."""
+        try:
+            secret = (folder / SECRET_FILE).read_bytes()
+        except OSError as exc:
+            raise OrchestrError(
+                f"the secret of session {session_id} cannot be read: {exc}",
+                hint=f"its branches are kept; end it with: agentorchestr stop {session_id}",
+            ) from exc
+        return cls(secret, session_id)
+
+    @staticmethod
+    def forget(folder: Path) -> None:
+        """Remove the secret of a session that is over for good."""
+        (folder / SECRET_FILE).unlink(missing_ok=True)
 
     def token(self, principal: str, nonce: str) -> str:
         """The token of *principal*; a new nonce makes every older token of it stale."""

@@ -3,13 +3,13 @@
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from agentorchestr.errors import StaleGeneration
 from agentorchestr.model import facts as f
-from agentorchestr.model.states import LEAD, Outcome, WorkerState
-from agentorchestr.model.view import SessionView
+from agentorchestr.model.states import LEAD, Outcome
+from agentorchestr.model.view import SessionView, WorkerView
 from agentorchestr.process import offload, start_time
 from agentorchestr.supervisor import manual
 from agentorchestr.supervisor.delivery import Delivery
@@ -19,9 +19,11 @@ from agentorchestr.supervisor.integration import Integration
 from agentorchestr.supervisor.office import Office
 from agentorchestr.supervisor.post import Carrier, Post
 from agentorchestr.supervisor.reading import unsure_replies
+from agentorchestr.supervisor.reviving import Quarantine, Revive, what_next
 from agentorchestr.supervisor.spawner import Order, Spawner, unfinished
 from agentorchestr.supervisor.spool import Spool
 from agentorchestr.supervisor.statusline import keep_status_line
+from agentorchestr.supervisor.stock import take_stock
 from agentorchestr.supervisor.watcher import Watcher
 from agentorchestr.worktree.pool import WorktreePool
 from agentorchestr.worktree.repository import branch_tip, create_branch
@@ -34,16 +36,12 @@ UNATTENDED_S = 120.0
 """How long a lead that does not act is waited for while no terminal shows the session."""
 UNANSWERED_S = 3600.0
 """The same for a question that only a person can answer."""
-LEAD_PAUSE_S = 2.0
 LONGEST_PAUSE_S = 30.0
-LEAD_LIVES = 3
-"""How often a lead is started before the session gives up."""
 REPLY_GRACE_S = 0.3
 """Lets the tool call that ended the session get its answer before its agent is ended."""
 LAST_WORDS_S = 30.0
 """How long an agent that runs as our child may go on after its report: nobody sees it otherwise."""
 LEDGER_S = 5.0
-LAST_LINES = 3
 LEAD_TASK = "lead the session"
 
 
@@ -70,6 +68,9 @@ class Session:
         self._post = Post(gear, carrier) if carrier is not None else None
         self._tasks: asyncio.TaskGroup | None = None
         self._spawns: set[asyncio.Task[None]] = set()
+        self._reviving: set[str] = set()
+        # Living agents hold the address of the supervisor before us.
+        self._moved = gear.view.port not in {0, gear.port}
         self.office = Office(
             gear,
             spawner=self._spawner,
@@ -96,20 +97,23 @@ class Session:
         await gear.book.record(*unsure, f.SupervisorStarted(gear.book.generation, pid, started, gear.port))
         if await offload(branch_tip, gear.repository, gear.view.integration_branch) is None:
             await offload(
-                create_branch, gear.repository, gear.view.integration_branch, gear.created.base_commit
+                create_branch,
+                gear.repository,
+                gear.view.integration_branch,
+                gear.view.last_merged or gear.created.base_commit,
             )
 
     async def _clear_away(self) -> None:
         """End what an older supervisor had begun and nobody waits for any more: checks, half-made spawns."""
         if self._gear.book.generation > 1:
             await self._integration.checks.clear_away()
-            for worker_id in unfinished(self._gear.view):
-                await self._spawner.clear_away(worker_id)
+            await take_stock(self._gear, self._spawner, moved=self._moved)
 
     async def _live(self) -> None:
         self._spool.listen()
-        shown = (self._watcher.serve, self._delivery.serve, self._keep_status, self._give_up)
-        always = (self._integration.serve, self._keep_lead, self._keep_pool, self._steer, self._keep_ledger)
+        panes = (self._watcher.serve, self._delivery.serve, self._keep_status)
+        shown = (*panes, self._give_up, self._keep_team)
+        always = (self._integration.serve, self._keep_pool, self._steer, self._keep_ledger)
         unseen = (self._watcher.follow_spool,)
         talking = (self._post.serve,) if self._post is not None else ()
         parts: tuple[Part, ...] = (*always, *talking, *(shown if self._in_panes else unseen))
@@ -117,7 +121,7 @@ class Session:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
                 running = [tasks.create_task(self._guarded(part)) for part in parts]
-                for worker_id in unfinished(self._gear.view):
+                for worker_id in () if self._gear.view.ending else unfinished(self._gear.view):
                     self._start_worker(worker_id)
                 await self._until_marked()
                 for task in running:
@@ -154,12 +158,9 @@ class Session:
         """Wait for the goal to be marked; a stop and the time limit mark it."""
         gear = self._gear
         while gear.view.goal_marked is None:
-            limit = gear.created.timeout_s
-            left = gear.view.created_at + limit - gear.clock.now() if limit else 3600.0
-            await gear.book.wait_until(
-                lambda view: view.goal_marked is not None or view.stop_asked or view.tmux_lost,
-                timeout_s=max(0.0, left),
-            )
+            limit_s = gear.view.limit_s
+            left = gear.view.limit_from + limit_s - gear.clock.now() if limit_s else 3600.0
+            await gear.book.wait_until(lambda view: view.ending, timeout_s=max(0.0, left))
             mark = ending(gear.view, now=gear.clock.now())
             if mark is not None:
                 await self._mark(mark)
@@ -199,33 +200,49 @@ class Session:
             order = Order(manual.WORKER, created.role, created.worker_agents[0], created.goal)
             await self._gear.book.record(self._spawner.intent(order))
             self._start_worker(manual.WORKER)
-        await manual.steer(self._gear, self._integration)
+        await manual.steer(self._gear, self._integration, comes_back=self._in_panes)
 
-    async def _keep_lead(self) -> None:
-        """Start the lead; when it dies start it again, in its own conversation and with what is so far."""
+    async def _keep_team(self) -> None:
+        """Start the lead, and start again whoever ended without being asked to: in its own conversation."""
         gear = self._gear
-        if gear.created.manual:
-            return
-        lives = 0
-        while gear.view.goal_marked is None:
+        while not gear.view.ending:
             seq = gear.view.last_seq
-            lead = gear.view.lead
-            if gear.view.tmux_lost:
-                return
-            if lead is None or (lead.state in {WorkerState.DEAD, WorkerState.FAILED} and lives < LEAD_LIVES):
-                # The first start waits for nothing; a program that falls at once gets more time each time.
-                await gear.clock.pause(LEAD_PAUSE_S * lives)
-                lives += 1
-                resume = lead.agent_session if lead is not None else ""
-                order = Order(LEAD, "lead", gear.created.lead_agent, LEAD_TASK, resume=resume)
-                await gear.book.record(self._spawner.intent(order))
-                self._start_worker(LEAD)
-            elif lead.state in {WorkerState.DEAD, WorkerState.FAILED}:
-                why = lead.summary or _last_words(lead.last_screen) or "no reason seen"
+            if gear.view.lead is None and not gear.created.manual:
                 await gear.book.record(
-                    f.GoalMarked(Outcome.FAILED, f"the lead ended {lives} times, last: {why}")
+                    self._spawner.intent(Order(LEAD, "lead", gear.created.lead_agent, LEAD_TASK))
                 )
+                self._start_worker(LEAD)
+            for worker in tuple(gear.view.workers.values()):
+                await self._look_after(worker)
             await gear.book.next_after(seq)
+
+    async def _look_after(self, worker: WorkerView) -> None:
+        match what_next(self._gear.view, worker):
+            case Revive(pause_s=pause_s) if (
+                worker.worker_id not in self._reviving and self._tasks is not None
+            ):
+                self._reviving.add(worker.worker_id)
+                self._tasks.create_task(self._revive(worker.worker_id, pause_s))
+            case Quarantine(why=why) if worker.is_lead:
+                await self._mark(f.GoalMarked(Outcome.FAILED, f"the lead cannot go on: {why}"))
+            case Quarantine(why=why):
+                await self._gear.book.record(f.WorkerQuarantined(worker.worker_id, why))
+
+    async def _revive(self, worker_id: str, pause_s: float) -> None:
+        """Start one agent again; a program that falls at once gets more time each time."""
+        book = self._gear.book
+        try:
+            await book.wait_until(lambda view: view.ending, timeout_s=pause_s)
+            await self._spawner.clear_away(worker_id)
+
+            def choose(view: SessionView) -> Sequence[f.Fact]:
+                due = what_next(view, view.workers[worker_id])
+                return [f.WorkerRevived(worker_id, due.resume)] if isinstance(due, Revive) else []
+
+            if await book.decide(choose):
+                self._start_worker(worker_id)
+        finally:
+            self._reviving.discard(worker_id)
 
     async def _give_up(self) -> None:
         """End a session whose lead does not act any more and which nobody watches: it would never end."""
@@ -269,12 +286,6 @@ def _is_stale(exc: BaseException) -> bool:
     if isinstance(exc, BaseExceptionGroup):
         return exc.subgroup(StaleGeneration) is not None
     return isinstance(exc, StaleGeneration)
-
-
-def _last_words(screen: str) -> str:
-    """The last lines with text of *screen*: an agent that fell says why at its end, above empty lines."""
-    lines = [line.strip() for line in screen.splitlines() if line.strip()]
-    return " / ".join(lines[-LAST_LINES:])[-300:]
 
 
 def _pool_key(view: SessionView) -> tuple[int, int]:

@@ -1,7 +1,6 @@
 """Bring a lead or worker to life: one ordered list of steps, each with its undo."""
 
 import contextlib
-import glob
 import json
 import logging
 import shlex
@@ -13,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agentorchestr.agents.launch import Launch, LaunchRequest, build_launch, trust_repository
-from agentorchestr.agents.transcripts import find_transcript
+from agentorchestr.agents.transcripts import find_transcript, is_conversation_of
 from agentorchestr.context.briefs import lead_brief, worker_brief
+from agentorchestr.context.handover import Handover
 from agentorchestr.errors import OrchestrError, TmuxError
 from agentorchestr.ledger import Ledger
 from agentorchestr.model import facts as f
@@ -22,16 +22,14 @@ from agentorchestr.model.facts import Fact
 from agentorchestr.model.states import LEAD
 from agentorchestr.model.view import SessionView, WorkerView, worker_branch
 from agentorchestr.paths import ensure_private, write_private
-from agentorchestr.process import MARK_VARIABLE, offload, start_time
+from agentorchestr.process import offload, start_time
 from agentorchestr.supervisor.admission import Admission
 from agentorchestr.supervisor.gear import Gear
-from agentorchestr.supervisor.places import agent_folder, keep_setup, setup_environment
+from agentorchestr.supervisor.handover import collect
+from agentorchestr.supervisor.places import agent_folder, kept_folder, setup_environment
+from agentorchestr.supervisor.trees import Trees
 from agentorchestr.tmux import panes
-from agentorchestr.worktree import gateway
-from agentorchestr.worktree.adding import add_worktree
 from agentorchestr.worktree.pool import WorktreePool
-from agentorchestr.worktree.repository import branch_tip
-from agentorchestr.worktree.setup import apply_setup
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +55,6 @@ class Order:
     criteria: str = ""
     context: str = ""
     task_id: str = ""
-    resume: str = ""
 
 
 class Spawner:
@@ -65,7 +62,7 @@ class Spawner:
 
     def __init__(self, gear: Gear, pool: WorktreePool) -> None:
         self._gear = gear
-        self._pool = pool
+        self._trees = Trees(gear, pool)
         self._trusted: set[str] = set()
         self.ledger = Ledger(gear.run_folder, gear.session_id)
         self.admission = Admission(gear)
@@ -84,19 +81,19 @@ class Spawner:
             worktree=str(self._gear.worktrees / order.worker_id),
             nonce=uuid.uuid4().hex[: NONCE_BYTES * 2],
             task_id=order.task_id,
-            resume=order.resume,
         )
 
     async def carry_out(self, worker_id: str) -> None:
-        """Give the worker its worktree, its brief and its pane; on a failure nothing of it is left.
+        """Give the worker its worktree, its brief and its pane.
 
+        On a failure nothing is left of one that had not begun; the worktree of one that had stays as it is.
         The outcome is a fact: ``PaneOpened`` or ``SpawnFailed``.
         """
         worker = self._gear.view.workers[worker_id]
         try:
             async with AsyncExitStack() as undo:
-                await self._make_worktree(worker, undo)
-                await self._start(worker, await offload(self._prepare, worker))
+                tree = await self._trees.make_ready(worker, undo)
+                await self._start(worker, await offload(self._prepare, worker, tree))
                 undo.pop_all()
         except (OrchestrError, OSError) as exc:
             logger.warning("spawn failed", extra={"worker_id": worker_id, "detail": str(exc)})
@@ -105,51 +102,23 @@ class Spawner:
         else:
             logger.info("worker spawned", extra={"worker_id": worker_id, "branch": worker.branch})
 
-    async def _make_worktree(self, worker: WorkerView, undo: AsyncExitStack) -> None:
-        gear, path = self._gear, Path(worker.worktree)
-        tip = await offload(branch_tip, gear.repository, gear.view.integration_branch)
-        commit = tip or gear.created.base_commit
-        await offload(ensure_private, path.parent)
-        await offload(self._take_or_add, path, worker.branch, commit)
-        undo.push_async_callback(offload, self._remove_worktree, worker, commit)
-        # Marked as the worker's: its end, or the session's, is the end of a set-up that hangs.
-        env = {**gear.environment, MARK_VARIABLE: f"{gear.session_id}:{worker.worker_id}:setup"}
-        done = await offload(apply_setup, gear.repository, path, gear.setup, env)
-        await offload(keep_setup, gear.run_folder, worker.worker_id, done.env)
-        await gear.book.record(f.WorktreeReady(worker.worker_id, commit))
-
-    def _take_or_add(self, path: Path, branch: str, commit: str) -> None:
-        repository = self._gear.repository
-        if path.is_dir() and gateway.is_unused(repository, path):
-            gateway.remove_scratch(repository, path)  # a crash cut its taking from the pool off
-        elif path.is_dir() and branch_tip(repository, branch) is not None:
-            return  # of a lead that died, or of a spawn that a crash cut off
-        gateway.delete_branch(repository, branch, merged_into=commit)
-        if not self._pool.take(path, branch=branch, commit=commit):
-            add_worktree(repository, path, branch=branch, commit=commit)
-
-    def _remove_worktree(self, worker: WorkerView, commit: str) -> None:
-        repository, gear = self._gear.repository, self._gear
-        gateway.remove_worktree(
-            repository, Path(worker.worktree), session_id=gear.session_id, worker_id=worker.worker_id
-        )
-        gateway.delete_branch(repository, worker.branch, merged_into=commit)
-
     def _agent_dir(self, worker: WorkerView) -> Path:
         return agent_folder(self._gear.run_folder, worker.worker_id)
 
-    def _prepare(self, worker: WorkerView) -> Launch:
+    def _prepare(self, worker: WorkerView, tree: str) -> Launch:
         """Write everything the agent reads at its start; nothing of it lies in the worktree."""
         gear, folder = self._gear, self._agent_dir(worker)
         spec = gear.catalogue[worker.agent]
+        resume = self._resumable(worker)
+        handed = collect(gear.view, worker, same=bool(resume), tree=tree) if worker.revived else None
         if worker.agent not in self._trusted:
             trust_repository(spec, gear.repository.root, gear.environment)
             self._trusted.add(worker.agent)
         briefs = ensure_private(gear.folder / "briefs")
-        brief = write_private(briefs / f"{worker.worker_id}.md", self._brief(worker))
+        brief = write_private(briefs / f"{worker.worker_id}.md", self._brief(worker, handed))
         token = gear.tokens.token(worker.worker_id, worker.nonce)
         token_file = write_private(folder / "token", token)
-        extra = setup_environment(gear.run_folder, worker.worker_id)
+        extra = setup_environment(gear.folder, worker.worker_id)
         ours = {"AGENTORCHESTR_URL": gear.url, "AGENTORCHESTR_TOKEN_FILE": str(token_file)}
         return self._launch(
             LaunchRequest(
@@ -166,7 +135,8 @@ class Spawner:
                 first_line=first_line(brief),
                 hook_argv=shim_argv("hook.py", str(gear.spool), worker.worker_id),
                 agent_session=str(uuid.uuid4()),
-                resume=self._resumable(worker),
+                resume=resume,
+                kept_dir=kept_folder(gear.folder, worker.worker_id),
                 base_env={**gear.environment, **extra, **ours},
                 path_prefix=gear.folder / "bin",
                 set_up=(*gear.setup.link, *gear.setup.copy),
@@ -175,15 +145,20 @@ class Spawner:
         )
 
     def _resumable(self, worker: WorkerView) -> str:
-        """The conversation to go on with; empty when its transcript is not to be found."""
-        spec, folder = self._gear.catalogue[worker.agent], self._agent_dir(worker)
-        if not worker.resume or spec.transcript is None:
+        """The conversation to go on with; empty unless its transcript proves to be this very worker's."""
+        gear, spec = self._gear, self._gear.catalogue[worker.agent]
+        others = {w.agent_session for w in gear.view.workers.values() if w.worker_id != worker.worker_id}
+        if not worker.resume or worker.resume in others:
             return ""
-        beside = any(folder.glob(f"*{glob.escape(worker.resume)}*"))
-        found = beside or find_transcript(spec, agent_session=worker.resume, env=self._gear.environment)
-        return worker.resume if found else ""
+        kept = kept_folder(gear.folder, worker.worker_id)
+        found = find_transcript(spec, agent_session=worker.resume, env=gear.environment, kept_dir=kept)
+        cwd = gear.place_in(Path(worker.worktree))
+        if found is None or not is_conversation_of(spec, found, agent_session=worker.resume, cwd=cwd):
+            logger.warning("conversation not proven", extra={"worker_id": worker.worker_id})
+            return ""
+        return worker.resume
 
-    def _brief(self, worker: WorkerView) -> str:
+    def _brief(self, worker: WorkerView, handed: Handover | None) -> str:
         gear, created = self._gear, self._gear.created
         spec = gear.catalogue[worker.agent]
         if worker.is_lead:
@@ -194,6 +169,7 @@ class Spawner:
                 tool_name=spec.tool_name,
                 project_text=gear.project_text,
                 max_workers=created.max_workers,
+                handover=handed,
             )
         return worker_brief(
             worker,
@@ -205,6 +181,7 @@ class Spawner:
             integration_branch=gear.view.integration_branch,
             checks=created.checks,
             project_text=gear.project_text,
+            handover=handed,
         )
 
     def _launch(self, request: LaunchRequest) -> Launch:
@@ -217,7 +194,7 @@ class Spawner:
         pane_id = await self._open(worker, launch)
         async with AsyncExitStack() as undo:
             undo.push_async_callback(offload, panes.close_pane, self._gear.tmux, pane_id)
-            if len(self._gear.view.workers) == 1:
+            if len(self._gear.view.workers) == 1 and not worker.revived:
                 # The first agent brings its window to the front; later ones never take a person's view away.
                 await offload(self._gear.tmux.select_window, pane_id)
             await self._gear.book.record(await self._opened(worker, pane_id, launch))
@@ -246,13 +223,15 @@ class Spawner:
         started = await offload(start_time, pid) if pid else None
         return f.PaneOpened(worker.worker_id, pane_id, pid, started or 0.0, launch.agent_session)
 
-    async def clear_away(self, worker_id: str) -> None:
-        """End what a spawn that a crash cut off has left: its set-up, an agent that nobody knows of."""
-        await offload(self.ledger.end, worker_id)
+    async def clear_away(self, *worker_ids: str) -> None:
+        """End what these agents left behind: programs below them, or ones that a crash kept unknown."""
+        if not worker_ids:
+            return
+        await offload(self.ledger.end, *worker_ids)
         # A pane that stays is only ugly: the agent in it has ended.
         with contextlib.suppress(TmuxError):
             for row in await offload(panes.list_panes, self._gear.tmux, self._gear.tmux_session):
-                if row.worker_id == worker_id:
+                if row.worker_id in worker_ids:
                     await offload(panes.close_pane, self._gear.tmux, row.pane_id)
 
     async def end(self, worker_id: str) -> None:
@@ -282,7 +261,7 @@ def pane_title(worker: WorkerView) -> str:
 
 def unfinished(view: SessionView) -> Sequence[str]:
     """Workers whose spawn was begun and came to no end: to be carried out again."""
-    return [w.worker_id for w in view.workers.values() if not w.pid and w.report is None and not w.killed]
+    return [w.worker_id for w in view.workers.values() if w.wanted]
 
 
 def next_worker_id(view: SessionView) -> str:

@@ -29,7 +29,7 @@ def letter(
 
 def told_after_merge(worker: WorkerView, attempt: MergeAttempt) -> list[Fact]:
     """The message its owner gets after *attempt*; none when there is nothing to do or nobody to do it."""
-    if not worker.alive:
+    if not worker.reachable:
         return []
     if attempt.result is MergeResult.RED and attempt.verdict is not None:
         return [message(worker.worker_id, _red(worker, attempt.verdict.runs))]

@@ -18,7 +18,7 @@ from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.news import record_signal
 from agentorchestr.supervisor.spool import Dropped, Spool, set_aside
 from agentorchestr.supervisor.starts import START_LOOK_S, is_late, look_at_start
-from agentorchestr.supervisor.turns import Turns, last_screen
+from agentorchestr.supervisor.turns import LAST_SCREEN_LINES, Turns, last_screen
 from agentorchestr.tmux import panes
 from agentorchestr.tmux.panes import PaneRow
 
@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 TICK_S = 1.5
 """A dead pane is known within two seconds even when tmux's own hook does not come."""
+DEAD_SCREEN_LINES = 200
+TMUX_SAYS = "Pane is dead ("
 STATUS_LOOKS = 5
 STATUS_PAUSE_S = 0.05
 ODD_INPUT = (ValueError, TypeError, LookupError, OSError, RecursionError)
@@ -170,12 +172,11 @@ class Watcher:
             if await offload(lives, worker.pid, worker.pid_started):
                 return
         # First that tmux is lost: nobody who waits for a death shall take these for the agents' own.
-        deaths = [f.PaneDied(worker.worker_id, None, "") for worker in gone]
+        deaths = [f.PaneDied(worker.worker_id, None, "", from_outside=True) for worker in gone]
         await self._gear.book.decide(lambda view: [] if view.tmux_lost else [f.TmuxLost(), *deaths])
 
     async def _pane_died(self, worker: WorkerView, row: PaneRow | None) -> None:
-        shown = await offload(last_screen, self._gear, row.pane_id) if row is not None else None
-        screen = shown or ""
+        screen = await offload(self._words_left, row.pane_id) if row is not None else ""
         report = await offload(self._report, worker, screen)
         status = row.dead_status if row is not None else None
         died = f.PaneDied(worker.worker_id, status, screen)
@@ -188,6 +189,15 @@ class Watcher:
 
         if await self._gear.book.decide(choose) and report is not None:
             await offload(use_up_flag, worker)
+
+    def _words_left(self, pane_id: str) -> str:
+        """What stands in a dead pane, without empty lines: its words may be far above tmux's own."""
+        try:
+            lines = panes.capture(self._gear.tmux, pane_id, tail_lines=DEAD_SCREEN_LINES)
+        except TmuxError:
+            return ""
+        words = [line for line in lines if line.strip() and not line.startswith(TMUX_SAYS)]
+        return "\n".join(words[-LAST_SCREEN_LINES:])
 
     def _report(self, worker: WorkerView, screen: str) -> WorkerReported | None:
         """What an agent without MCP said by its flag file or a line on its screen."""

@@ -117,7 +117,7 @@ class WorkerDesk:
 
     async def run_checks(self) -> Reply:
         """Run the project's checks in the worker's own worktree: help, never the proof."""
-        ports = await offload(setup_environment, self._gear.run_folder, self._worker_id)
+        ports = await offload(setup_environment, self._gear.folder, self._worker_id)
         verdict = await self._integration.checks.own(self._me, ports, wait_s=self._wait_limit_s)
         if verdict is None:
             return {"outcome": "running", "next": "call run_checks again for the answer"}

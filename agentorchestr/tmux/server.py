@@ -98,6 +98,27 @@ class TmuxServer:
         )
         return lines[0]
 
+    def new_window(self, name: str, *, window: str, argv: Sequence[str], cwd: Path) -> str:
+        """Open *argv* in a new window of the tmux session *name*, behind the one that shows; its pane's id.
+
+        Needs two words in *argv*.
+        """
+        target = quoting.session_target(name)
+        opening = (
+            "new-window",
+            "-d",
+            "-t",
+            target,
+            "-n",
+            quoting.plain_title(window),
+            "-P",
+            "-F",
+            "#{pane_id}",
+        )
+        (pane_id,) = self.run_all([(*opening, *quoting.exec_words(tuple(argv)))], cwd=cwd)
+        self.run_all(window_options(quoting.pane_target(pane_id)))
+        return pane_id
+
     def end_session(self, name: str) -> None:
         """End the tmux session *name* and its panes; one that is gone is fine."""
         self.call([("kill-session", "-t", quoting.session_target(name))])

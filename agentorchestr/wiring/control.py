@@ -14,6 +14,8 @@ from agentorchestr.model.view import SessionView, tmux_session_name
 from agentorchestr.paths import Paths, ensure_private, write_private
 from agentorchestr.process import start_time
 from agentorchestr.supervisor.post import ORG
+from agentorchestr.supervisor.principals import TokenBook
+from agentorchestr.supervisor.reviving import may_resume
 from agentorchestr.tmux.server import TmuxServer
 from agentorchestr.wiring.carrying import close_carrier
 from agentorchestr.wiring.reading import read_session
@@ -63,12 +65,13 @@ def stop_session(paths: Paths, session_id: str) -> SessionView:
         raise SupervisorUnreachable(
             f"the supervisor of {session_id} still runs", hint=f"agentorchestr stop {session_id}"
         )
-    if view.outcome is None:
+    if may_resume(view.outcome):
         view = _end_without_supervisor(paths, session_id)
     TmuxServer(paths.tmux_socket).end_session(tmux_session_name(session_id))
     if not alive(view):
         # One that still runs is past the end of its session and does this itself.
         forget_secrets(paths.session_run(session_id))
+        TokenBook.forget(paths.session(session_id))
     return view
 
 
@@ -82,11 +85,11 @@ def _end_without_supervisor(paths: Paths, session_id: str) -> SessionView:
         kept = save_worktrees(paths, view)
         members = tuple(Address(ORG, session_id, worker_id) for worker_id in view.workers)
         close_carrier(paths, session_id, members, private=not view.created.broker)
-        summary = "stopped; its supervisor was gone"
-        marks: list[Fact] = (
-            [] if view.goal_marked else [StopAsked("person"), GoalMarked(Outcome.CANCELLED, summary)]
-        )
-        journal.append([*kept, *marks, SessionEnded(view.goal_marked or Outcome.CANCELLED, summary)])
+        paused = view.outcome is Outcome.PAUSED
+        summary = "stopped while it was paused" if paused else "stopped; its supervisor was gone"
+        marked = None if view.goal_marked is Outcome.PAUSED else view.goal_marked
+        marks: list[Fact] = [] if marked else [StopAsked("person"), GoalMarked(Outcome.CANCELLED, summary)]
+        journal.append([*kept, *marks, SessionEnded(marked or Outcome.CANCELLED, summary)])
         return derive(journal.facts())
 
 

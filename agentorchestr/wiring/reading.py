@@ -1,5 +1,6 @@
 """Read sessions from their journals; none of this needs a supervisor."""
 
+import json
 import logging
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -12,6 +13,8 @@ from agentorchestr.model.facts import Recorded
 from agentorchestr.model.view import SessionView, tmux_session_name
 from agentorchestr.paths import Paths
 from agentorchestr.process import start_time
+
+CRASH_LOOP_FILE = "crash-loop"
 
 logger = logging.getLogger(__name__)
 
@@ -102,6 +105,16 @@ def looked_after(view: SessionView) -> bool:
     started = start_time(view.supervisor_pid) if view.supervisor_pid else None
     # The pid alone proves nothing: it may be somebody else's by now.
     return started is not None and abs(started - view.supervisor_started) < 1.0
+
+
+def gave_up(paths: Paths, session_id: str) -> str:
+    """Why its supervisor is not started again; empty when it would be."""
+    try:
+        told = json.loads((paths.session_run(session_id) / CRASH_LOOP_FILE).read_text())
+        log = paths.session(session_id) / "supervisor.log"
+        return f"its supervisor gave up after {int(told['restarts'])} restarts: see {log}"
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
 
 
 def attach_argv(paths: Paths, session_id: str) -> list[str]:

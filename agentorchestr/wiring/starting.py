@@ -20,6 +20,7 @@ from agentorchestr.supervisor.spawner import install_command, shim_argv
 from agentorchestr.tmux import panes
 from agentorchestr.tmux.server import TmuxServer
 from agentorchestr.wiring.control import CONTROL_FILE
+from agentorchestr.wiring.locking import session_lock
 from agentorchestr.worktree import gateway
 from agentorchestr.worktree.repository import (
     Repository,
@@ -44,8 +45,14 @@ def start_session(request: SessionRequest, paths: Paths) -> str:
     """
     repository = open_repository(request)
     session_id = new_session(request, repository, paths)
-    server = TmuxServer(paths.tmux_socket)
-    pane_id = _open_supervisor(server, session_id, paths, request.environment)
+    with session_lock(paths, session_id):
+        bring_up(TmuxServer(paths.tmux_socket), session_id, paths, request.environment)
+    return session_id
+
+
+def bring_up(server: TmuxServer, session_id: str, paths: Paths, env: dict[str, str]) -> None:
+    """Start the supervisor and wait until it answers. Raises ``SupervisorUnreachable`` with what it said."""
+    pane_id = _open_supervisor(server, session_id, paths, env)
     run_folder = paths.session_run(session_id)
     if not until((run_folder / CONTROL_FILE).exists, within_s=START_LIMIT_S, every_s=0.02):
         said = "\n".join(panes.capture(server, pane_id, tail_lines=20)).strip()
@@ -53,7 +60,6 @@ def start_session(request: SessionRequest, paths: Paths) -> str:
             f"the supervisor of {session_id} did not come up: {said[-600:] or 'it said nothing'}",
             hint=f"see {paths.session(session_id) / 'supervisor.log'}",
         )
-    return session_id
 
 
 def open_repository(request: SessionRequest) -> Repository:
@@ -126,23 +132,28 @@ def _open_supervisor(server: TmuxServer, session_id: str, paths: Paths, env: dic
     """Start the supervisor in its own window, to be started again by tmux when it dies."""
     run_folder = paths.session_run(session_id)
     argv = (sys.executable, "-P", "-m", "agentorchestr", "supervise", session_id)
-    launch = {
-        "argv": list(argv),
-        "env": supervisor_environment(env, session_id),
-        "cwd": str(paths.session(session_id)),
-    }
-    file = write_private(run_folder / "supervisor.json", json.dumps(launch))
+    launch = {"env": supervisor_environment(env, session_id), "cwd": str(paths.session(session_id))}
+    file = write_private(run_folder / "supervisor.json", json.dumps({**launch, "argv": argv}))
+    write_private(run_folder / "give-up.json", json.dumps({**launch, "argv": (*argv, "--give-up")}))
     name = tmux_session_name(session_id)
-    pane_id = server.new_session(
-        name,
-        window=SUPERVISOR_WINDOW,
-        argv=shim_argv("sentinel.py", *shim_argv("launcher.py", str(file))),
-        cwd=paths.session(session_id),
-    )
+    sentinel = shim_argv("sentinel.py", *shim_argv("launcher.py", str(file)))
+    pane_id = _take_pane(server, name, sentinel, cwd=paths.session(session_id))
     revive = shim_argv("revive.py", str(run_folder), server.program, str(paths.tmux_socket), pane_id)
     server.on_pane_died(name, shim_argv("pane_died.py", str(run_folder / "spool")))
     server.on_pane_died(name, (*revive, str(RESTARTS), str(RESTART_WINDOW_S)), pane_id=pane_id)
     return pane_id
+
+
+def _take_pane(server: TmuxServer, name: str, argv: tuple[str, ...], *, cwd: Path) -> str:
+    """Run *argv* in the supervisor's pane: the one that is there, with the agents beside it, or a new one."""
+    rows = panes.list_panes(server, name) if server.has_session(name) else ()
+    ours = [row.pane_id for row in rows if not row.team]
+    if ours:
+        panes.respawn_pane(server, ours[0], argv)
+        return ours[0]
+    if rows:
+        return server.new_window(name, window=SUPERVISOR_WINDOW, argv=argv, cwd=cwd)
+    return server.new_session(name, window=SUPERVISOR_WINDOW, argv=argv, cwd=cwd)
 
 
 def supervisor_environment(env: dict[str, str], session_id: str) -> dict[str, str]:

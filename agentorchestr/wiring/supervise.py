@@ -27,6 +27,7 @@ from agentorchestr.supervisor.book import Book
 from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.post import ORG, Carrier
 from agentorchestr.supervisor.principals import TokenBook
+from agentorchestr.supervisor.reviving import may_resume
 from agentorchestr.supervisor.session import Session
 from agentorchestr.tmux.server import TmuxServer
 from agentorchestr.wiring.a2a_tasks import share_with_a2a
@@ -96,6 +97,8 @@ async def supervise(session_id: str, paths: Paths) -> SessionView:
             await leave_bus(gear, carrier)
     (run_folder / FINISHED_FILE).touch(mode=0o600)
     forget_secrets(run_folder)
+    if not may_resume(gear.view.outcome):
+        TokenBook.forget(gear.folder)
     return gear.view
 
 
@@ -121,12 +124,16 @@ async def join_bus(gear: Gear) -> Carrier | None:
 
 
 async def leave_bus(gear: Gear, carrier: Carrier | None) -> None:
-    """Let the bus go; a session whose supervisor was replaced leaves it to the next one."""
+    """Let the bus go; a session whose supervisor was replaced leaves it to the next one.
+
+    One that is only paused keeps its logins, and with them the mail the broker keeps for it.
+    """
     if carrier is None:
         return
     carrier.store.close()
     if gear.view.outcome is not None:
-        members = tuple(Address(ORG, gear.session_id, worker_id) for worker_id in gear.view.workers)
+        ids = () if may_resume(gear.view.outcome) else tuple(gear.view.workers)
+        members = tuple(Address(ORG, gear.session_id, worker_id) for worker_id in ids)
         await offload(close_carrier, gear.paths, gear.session_id, members, private=not gear.created.broker)
 
 

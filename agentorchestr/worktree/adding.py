@@ -20,6 +20,11 @@ def add_worktree(repo: Repository, path: Path, *, branch: str, commit: str) -> N
     _add(repo, path, words=("--no-track", "-b", branch), commit=commit, branch=branch)
 
 
+def add_existing(repo: Repository, path: Path, *, branch: str) -> None:
+    """Add a worktree at *path* on *branch*, which exists. Raises ``GitError``, with none left behind."""
+    _add(repo, path, words=(), commit=branch, branch="")
+
+
 def add_unused(repo: Repository, path: Path, *, commit: str) -> None:
     """Add a worktree at *path* without a branch, marked as given to nobody."""
     _add(repo, path, words=("--detach",), commit=commit, branch="")

@@ -18,6 +18,7 @@ from agentorchestr.errors import UsageError
 from agentorchestr.journal.reducer import derive
 from agentorchestr.model.facts import Fact, Recorded, SessionCreated, SessionEnded, WorkerSpawned
 from agentorchestr.model.request import SessionRequest
+from agentorchestr.model.resume import Resumable, Resumed
 from agentorchestr.model.states import Outcome
 from agentorchestr.model.verdict import CheckCommand
 from agentorchestr.model.view import SessionView
@@ -81,6 +82,9 @@ class StandIn:
     facts: dict[str, list[Recorded]] = field(default_factory=dict)
     requests: list[SessionRequest] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
+    paused: list[str] = field(default_factory=list)
+    resumed: list[tuple[str, float | None]] = field(default_factory=list)
+    how: Resumed = Resumed.STARTED
     endpoint: tuple[str, str] | None = None
     alive: bool = True
     damaged: list[str] = field(default_factory=list)
@@ -122,6 +126,24 @@ class StandIn:
 
     def control_endpoint(self, paths: Paths, session_id: str) -> tuple[str, str] | None:
         return self.endpoint
+
+    def find_resumable(self, paths: Paths, project: Path) -> SessionView:
+        return self.find_session(paths, "", project)
+
+    def resumable(self, paths: Paths, view: SessionView) -> Resumable:
+        return Resumable(view.outcome in (None, Outcome.PAUSED), "so it is")
+
+    def resume_session(
+        self, paths: Paths, session_id: str, *, env: Mapping[str, str], timeout_s: float | None
+    ) -> Resumed:
+        self.resumed.append((session_id, timeout_s))
+        return self.how
+
+    def pause_session(self, paths: Paths, session_id: str) -> SessionView:
+        self.paused.append(session_id)
+        if derive(self.facts[session_id]).outcome is None:
+            self.add(session_id, SessionEnded(Outcome.PAUSED, "paused"))
+        return derive(self.facts[session_id])
 
     def stop_session(self, paths: Paths, session_id: str) -> SessionView:
         self.stopped.append(session_id)

@@ -15,6 +15,7 @@ from agentorchestr.model.facts import (
     TokensCounted,
     VerifyEnded,
 )
+from agentorchestr.model.resume import Resumed
 from agentorchestr.model.states import CheckOutcome, MergeResult, Outcome
 from agentorchestr.model.verdict import CheckRun, MergeAttempt, Verdict
 
@@ -224,18 +225,87 @@ def test_progress_in_a_pipe_is_changed_lines_only(stage: Any, supervisor: Any) -
     assert sum("w1  implementer" in line for line in lines) == 2
 
 
-def test_ctrl_c_leaves_the_session_running_and_says_how_to_go_on(stage: Any) -> None:
-    stage.product.outcome = None
+def interrupts(times: int) -> Any:
+    """What the first *times* looks at a session do; the command reads it, and a person presses Ctrl-C."""
+    left = [None] * times
 
     def interrupt() -> None:
-        raise KeyboardInterrupt
+        if left:
+            left.pop()
+            raise KeyboardInterrupt
 
-    stage.product.on_read = interrupt
+    return interrupt
+
+
+def test_ctrl_c_pauses_the_session_and_says_how_to_go_on(stage: Any) -> None:
+    stage.product.outcome = None
+    stage.product.on_read = interrupts(1)
     result = stage.run("--trust", "--goal", "x")
-    assert result.exit_code == 130
-    assert "agentorchestr attach abc123" in result.stderr
-    assert "agentorchestr stop abc123" in result.stderr
-    assert stage.product.stopped == []
+    assert result.exit_code == Outcome.PAUSED.exit_code
+    assert "Ctrl-C again" in result.stderr
+    assert "agentorchestr --resume abc123" in result.stdout
+    assert (stage.product.paused, stage.product.stopped) == (["abc123"], [])
+
+
+def test_ctrl_c_twice_stops_the_session(stage: Any) -> None:
+    stage.product.outcome = None
+    stage.product.on_read = interrupts(2)
+    stage.run("--trust", "--goal", "x")
+    assert (stage.product.paused, stage.product.stopped) == ([], ["abc123"])
+
+
+def test_pause_asks_a_living_supervisor_first(stage: Any, make_facts: Any, supervisor: Any) -> None:
+    created, _ = make_facts
+    url, asked = supervisor
+    stage.product.add("abc123", created("abc123"))
+    stage.product.endpoint = (url, "secret")
+    end_after(stage, 2)
+    assert stage.run("pause", "abc").exit_code == 0
+    ((line, token),) = asked
+    assert (line.rstrip("?"), token) == ("POST /control/pause", "Bearer secret")
+    assert stage.product.paused == ["abc123"]
+
+
+def test_resume_keeps_what_the_session_was_given(stage: Any) -> None:
+    for word, value in (
+        ("--max-workers", "3"),
+        ("--checks", "true"),
+        ("--agents", "claude"),
+        ("--broker", "x"),
+    ):
+        said, hint = stage.refused("--resume", "abc", word, value)
+        assert said == f"{word} cannot go with --resume: it is kept from the start"
+        assert "--timeout" in hint
+    assert stage.product.resumed == []
+
+
+@pytest.mark.parametrize(
+    ("words", "limit"), [((), None), (("--timeout", "2m"), 120.0), (("--no-attach",), None)]
+)
+def test_resume_follows_the_session_to_its_end(
+    stage: Any, make_facts: Any, words: tuple[str, ...], limit: float | None
+) -> None:
+    created, _ = make_facts
+    stage.product.add("abc123", created("abc123"), SessionEnded(Outcome.DONE, "ok"))
+    for named in ((), ("abc",)):
+        result = stage.run("--resume", *named, *words)
+        assert result.exit_code == 0, result.output
+        assert "session abc123 goes on" in result.stdout
+    assert stage.product.resumed == [("abc123", limit)] * 2
+
+
+@pytest.mark.parametrize(
+    ("how", "said"), [(Resumed.RUNNING, "runs already"), (Resumed.ELSEWHERE, "by another command")]
+)
+def test_resume_says_when_there_is_nothing_to_do(
+    stage: Any, make_facts: Any, how: Resumed, said: str
+) -> None:
+    created, _ = make_facts
+    stage.product.add("abc123", created("abc123"), SessionEnded(Outcome.DONE, "ok"))
+    stage.product.how = how
+    result = stage.run("--resume", "--timeout", "5m")
+    assert said in result.stdout
+    assert "--timeout was left out" in result.stderr
 
 
 def test_stop_asks_a_living_supervisor_first(stage: Any, make_facts: Any, supervisor: Any) -> None:

@@ -91,7 +91,7 @@ def started_and_hanging(
     return view, end
 
 
-def test_without_a_tmux_server_the_session_ends_and_the_work_is_kept(
+def test_without_a_tmux_server_the_session_pauses_and_stop_saves_the_work(
     product: Product, repo: Path, scenario: Scenario
 ) -> None:
     view, end = started_and_hanging(product, repo, scenario)
@@ -99,8 +99,12 @@ def test_without_a_tmux_server_the_session_ends_and_the_work_is_kept(
     os.kill(int(pid), signal.SIGKILL)
     code, said = end()
     assert code == Outcome.PAUSED.exit_code, said
-    assert git(repo, "show", f"{view.team[0].branch}:made/00.txt") == "0"
+    assert f"agentorchestr --resume {view.session_id}" in said
+    assert (Path(view.team[0].worktree) / "made/00.txt").read_text() == "0", "the tree is as it was"
     product.assert_nothing_left()
+    stopped = product.run("stop", cwd=repo)
+    assert stopped.returncode == 0, stopped.stdout + stopped.stderr
+    assert git(repo, "show", f"{view.team[0].branch}:made/00.txt") == "0"
     assert_no_worktree(product, repo)
 
 

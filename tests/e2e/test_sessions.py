@@ -110,7 +110,7 @@ def test_a_project_may_be_a_folder_of_its_repository(product: Product, repo: Pat
     assert only_view(product).outcome is Outcome.DONE
 
 
-DIES_ONCE = """
+DIES_ALWAYS = """
 [[lead]]
 match = "."
 tasks = [{ task = "fragile" }]
@@ -118,18 +118,24 @@ tasks = [{ task = "fragile" }]
 match = "fragile"
 turns = [{ steps = [
   { do = "write", file = "half.txt", text = "half" },
-  { do = "die", kill = true },
+  { do = "shell", argv = ["sh", "-c", "kill -9 $PPID"] },
 ] }]
 """
 
 
-def test_a_worker_that_dies_is_told_to_the_lead_and_its_work_is_kept(
+def test_a_worker_that_dies_again_and_again_is_told_to_the_lead_once_and_its_work_is_kept(
     product: Product, repo: Path, scenario: Scenario
 ) -> None:
-    done = product.run(*GOAL, cwd=repo, AGENTORCHESTR_PRACTICE_SCENARIO=scenario(DIES_ONCE))
+    done = product.run(*GOAL, cwd=repo, AGENTORCHESTR_PRACTICE_SCENARIO=scenario(DIES_ALWAYS))
     assert done.returncode == Outcome.FAILED.exit_code, done.stdout + done.stderr
     view = only_view(product)
-    assert "dead" in [event.kind for event in view.events]
+    first = view.workers["w1"]
+    assert (first.deaths, first.revived) == (3, 2)
+    assert "3 times" in first.quarantined
+    assert [event.kind for event in view.events if event.worker_id == "w1"] == ["dead"]
+    listed = product.run("workers", cwd=repo).stdout
+    assert "w1 is not started again" in listed
+    assert "kill -9 $PPID" in listed, "its last screen is shown"
     assert git(repo, "show", f"{view.workers['w1'].branch}:half.txt") == "half"
     product.assert_nothing_left()
 
@@ -165,7 +171,8 @@ def test_a_lead_that_dies_is_started_again_with_the_same_brief(
     assert after.workers[LEAD].pid != view.workers[LEAD].pid
     assert [worker.merged for worker in after.team] == [True], "no task was done twice"
     brief = (product.paths.session(after.session_id) / "briefs" / "lead.md").read_text()
-    assert "You take over" in brief
+    assert "You were cut off" in brief
+    assert after.workers[LEAD].agent_session == view.workers[LEAD].agent_session, "in its own conversation"
 
 
 def test_a_dead_pane_is_known_within_two_seconds(product: Product, repo: Path, scenario: Scenario) -> None:
@@ -173,7 +180,7 @@ def test_a_dead_pane_is_known_within_two_seconds(product: Product, repo: Path, s
     process = product.start(*GOAL, cwd=repo, AGENTORCHESTR_PRACTICE_SCENARIO=scenario(slow))
     view = wait_for(product, lambda v: len(v.team) == 1 and v.team[0].state is WorkerState.WORKING)
     os.kill(view.team[0].pid, signal.SIGKILL)
-    wait_for(product, lambda v: v.workers["w1"].state is WorkerState.DEAD, within_s=2)
+    wait_for(product, lambda v: v.workers["w1"].deaths == 1, within_s=2)
     product.run("stop", view.session_id, cwd=repo)
     process.communicate(timeout=60)
 

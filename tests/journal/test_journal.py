@@ -86,6 +86,7 @@ def sample(hint: object, attempt: MergeAttempt) -> object:
         tuple[CheckCommand, ...]: CREATED.checks,
         int | None: None,
         BrokerAbilities | None: BrokerAbilities(*[True] * 8, 65536, shared_on_a2a_granted=True),
+        float | None: 2.5,
         WorktreeSetup: WorktreeSetup(("a",), (), (("sh", "-c", "make"),), ("PORT",)),
     }
     return known[hint]
@@ -173,7 +174,12 @@ OPENED = f.PaneOpened("w1", "%1", 100, 1.0)
         ((OPENED, seen(AgentEventKind.PROMPT_TAKEN), seen(AgentEventKind.TURN_ENDED)), WorkerState.IDLE),
         ((OPENED, seen(AgentEventKind.PROMPT_TAKEN), seen(AgentEventKind.ASKS, "rm?")), WorkerState.ASKS),
         ((OPENED, seen(AgentEventKind.LIMITED, "429")), WorkerState.LIMITED),
-        ((OPENED, f.PaneDied("w1", 1, "")), WorkerState.DEAD),
+        ((OPENED, f.PaneDied("w1", 1, "")), WorkerState.STARTING),  # it is started again
+        ((OPENED, f.PaneDied("w1", 0, "")), WorkerState.DEAD),  # it left by itself
+        ((OPENED, *(f.PaneDied("w1", 1, "") for _ in range(3))), WorkerState.DEAD),
+        ((OPENED, *(f.PaneDied("w1", None, "", from_outside=True) for _ in range(9))), WorkerState.STARTING),
+        ((OPENED, f.PaneDied("w1", 1, ""), f.WorkerQuarantined("w1", "3 times")), WorkerState.DEAD),
+        ((OPENED, f.PaneDied("w1", 1, ""), f.WorkerRevived("w1")), WorkerState.STARTING),
         ((OPENED, f.WorkerReported("w1", Report.DONE, "ok", "tool")), WorkerState.DONE),
         (
             (OPENED, f.WorkerReported("w1", Report.DONE, "ok", "tool"), f.PaneDied("w1", 0, "")),

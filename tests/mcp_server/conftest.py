@@ -39,6 +39,7 @@ class FakeDesk:
     seen: list[tuple[str, str]] = field(default_factory=list)
     listed: list[tuple[str, str]] = field(default_factory=list)
     stopped_by: list[str] = field(default_factory=list)
+    paused_by: list[str] = field(default_factory=list)
     scripts: dict[str, Scripted] = field(default_factory=dict)
     facts: list[Recorded] = field(default_factory=list)
     events_asked: list[tuple[int, float]] = field(default_factory=list)
@@ -65,6 +66,9 @@ class FakeDesk:
     async def events(self, *, after: int, wait_s: float) -> list[Recorded]:
         self.events_asked.append((after, wait_s))
         return [one for one in self.facts if one.seq > after]
+
+    async def pause(self, *, by: str) -> None:
+        self.paused_by.append(by)
 
     async def stop(self, *, by: str) -> None:
         self.stopped_by.append(by)

@@ -89,7 +89,7 @@ TASKS = (
 
 
 @pytest.mark.parametrize(
-    "end", [f.WorkerKilled("w1", "lead"), f.PaneDied("w1", 1, ""), f.SpawnFailed("w1", "no disk")]
+    "end", [f.WorkerKilled("w1", "lead"), f.PaneDied("w1", 0, ""), f.SpawnFailed("w1", "no disk")]
 )
 async def test_a_worker_that_is_gone_gives_its_task_back(book: Book, end: f.Fact) -> None:
     await book.record(*TASKS, *lives("w1", "t1"), end)

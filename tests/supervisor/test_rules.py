@@ -142,7 +142,7 @@ def test_a_role_that_only_reads_has_its_report_as_its_result(view_of: Build) -> 
 @pytest.mark.parametrize(
     "facts",
     [
-        (f.PaneDied("w1", 1, ""),),
+        (f.PaneDied("w1", 1, ""), f.WorkerQuarantined("w1", "3 times")),
         (f.WorkerReported("w1", Report.FAILED, "no", "tool"),),
         (DONE, merged(MergeResult.NOTHING)),
         (f.SpawnFailed("w1", "no disk"),),
