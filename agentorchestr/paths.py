@@ -54,6 +54,11 @@ class Paths:
         """The run folder of one session: environment and launch files with secrets."""
         return self.run / session_id
 
+    @property
+    def artifacts(self) -> Path:
+        """Bodies of messages that were too large for a letter, by their hash."""
+        return self.state / "artifacts"
+
     def worktrees(self, project_key: str, session_id: str) -> Path:
         """The folder that holds a session's worktrees."""
         return self.state / "worktrees" / project_key / session_id

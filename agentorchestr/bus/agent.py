@@ -12,12 +12,15 @@ from agentorchestr.bus.bus import Bus
 from agentorchestr.bus.serving import Handler, call
 from agentorchestr.errors import UsageError
 from agentorchestr.model.mail import Address, DelegatedTask, Skill
+from agentorchestr.swarm.fetching import NotFetched
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Work = Callable[["Job"], object | Awaitable[object]]
 """Gets a job, may be plain or ``async``; what it returns is the result: text, or else written as JSON."""
 MARK = "__agentorchestr_skill__"
 WHY_CHARS = 500
+TEXT_S = 300.0
+"""How long the text of a task that is too large for a letter may take to come."""
 
 logger = logging.getLogger(__name__)
 
@@ -136,20 +139,24 @@ class Tasks:
         found = self._works.get(capability)
         return None if found is None else found[1]
 
-    async def _do(self, given: DelegatedTask, work: Work) -> None:
+    def _job(self, given: DelegatedTask, text: str) -> Job:
         assignments = self._bus.assignments
-        job = Job(
+        return Job(
             given.task_id,
             given.capability,
-            given.text,
+            text,
             given.requester,
             given.attempt,
             given.expires_at,
             _tell=lambda note: self._tell(given.task_id, note),
             _open=lambda: assignments.is_open(given.task_id),
         )
+
+    async def _do(self, given: DelegatedTask, work: Work) -> None:
+        assignments = self._bus.assignments
         try:
-            [result] = await asyncio.gather(call(work, job), return_exceptions=True)
+            text = await self._bus.artifacts.text_of(given.text, given.requester, timeout_s=TEXT_S)
+            [result] = await asyncio.gather(call(work, self._job(given, text)), return_exceptions=True)
             # What it said last must be out before its end is.
             await asyncio.gather(*self._notes.pop(given.task_id, ()))
             if isinstance(result, BaseException):
@@ -158,6 +165,8 @@ class Tasks:
                 await assignments.fail(given.task_id, why)
             else:
                 await self._complete(given.task_id, result)
+        except NotFetched as exc:
+            await assignments.fail(given.task_id, f"the text of the task did not come: {exc}"[:WHY_CHARS])
         finally:
             self._running.pop(given.task_id, None)
             self._notes.pop(given.task_id, None)

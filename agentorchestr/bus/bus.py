@@ -3,7 +3,6 @@
 import asyncio
 import os
 import socket
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -13,9 +12,10 @@ from uuid import uuid4
 
 from agentorchestr.bus.calls import Calls
 from agentorchestr.bus.home import hold_as_instance
+from agentorchestr.bus.joining import connection, enter_line
 from agentorchestr.bus.keeping import answering, keep
-from agentorchestr.bus.letters import Words, make_letter, options_of
-from agentorchestr.bus.line import SESSION_EXPIRY_S, Line, Place, open_line
+from agentorchestr.bus.letters import Words, fitted, make_letter, options_of
+from agentorchestr.bus.line import Place
 from agentorchestr.bus.names import address_of, receivers_of
 from agentorchestr.bus.neighbours import check_speech, refuse_neighbour, speaking
 from agentorchestr.bus.serving import Handler, Serving, handed
@@ -32,17 +32,15 @@ from agentorchestr.model.mail import (
     Skill,
     Standing,
 )
-from agentorchestr.mqtt.connection import MqttConnection
 from agentorchestr.mqtt.endpoint import Login
 from agentorchestr.process import offload
 from agentorchestr.swarm.assignments import Assignments
-from agentorchestr.swarm.card_wire import will_of
 from agentorchestr.swarm.delegation import TTL_S, Delegation
 from agentorchestr.swarm.directory import Directory
 from agentorchestr.swarm.exchange import Exchange
+from agentorchestr.swarm.fetching import Artifacts
 
 ANSWER_S = 60.0
-WILL_DELAY_S = 5
 AGAIN_S = 1.0
 SETTLES_S = 0.02
 """What was taken from the broker is on disk after this."""
@@ -114,12 +112,18 @@ class Bus:
             stack.callback((await hold_as_instance(self.place.home)).release)
             store = await offload(self.place.home.open_store)
             stack.callback(store.close)
-            line = await self._enter_line(stack)
+            line = await enter_line(stack, self.place)
             bound = await names_are_bound(line, self.me)
-            connection = await stack.enter_async_context(self._connection(line))
-            transport = speaking(self.place, connection)
+            made = await stack.enter_async_context(connection(self.place, line, self._card))
+            transport = speaking(self.place, made)
             exchange = Exchange(
-                transport, store, self.me, card=self._card, names_bound=bound, unbound_org=line.unbound_org
+                transport,
+                store,
+                self.me,
+                card=self._card,
+                names_bound=bound,
+                unbound_org=line.unbound_org,
+                shelf=self.place.shelf,
             )
             exchange.follow(self._calls.moved)
             if self._takes_answers:
@@ -127,12 +131,14 @@ class Bus:
             self.directory = Directory(exchange)
             delegation = Delegation(exchange, self.directory)
             assignments = Assignments(exchange, slots=self._card.free_slots)
+            artifacts = Artifacts(exchange, self.place.shelf)
             await stack.enter_async_context(exchange)
             self.delegation = await stack.enter_async_context(delegation)
             self.assignments = await stack.enter_async_context(assignments)
+            self.artifacts = await stack.enter_async_context(artifacts)
             self._exchange = exchange
             stack.callback(self._leave)
-            stack.enter_context(answering(self.place.home, exchange.poke))
+            stack.enter_context(answering(self.place.home, self._rung))
             await self._keep(stack, transport)
             self._stack = stack.pop_all()
         return self
@@ -141,24 +147,11 @@ class Bus:
         # What went wrong inside the block stays as it is: a task group would wrap it in a group.
         await self._stack.__aexit__(None, None, None)
 
-    async def _enter_line(self, stack: AsyncExitStack) -> Line:
-        opened = open_line(self.place)
-        line = await offload(opened.__enter__)
-
-        async def leave() -> None:
-            await offload(opened.__exit__, None, None, None)
-
-        stack.push_async_callback(leave)
-        return line
-
-    def _connection(self, line: Line) -> MqttConnection:
-        return MqttConnection(
-            line.endpoint,
-            client_id=str(self.me),
-            login=line.login,
-            will=will_of(self._card, at=time.time(), delay_s=WILL_DELAY_S),
-            session_expiry_s=SESSION_EXPIRY_S,
-        )
+    def _rung(self) -> None:
+        """Another process of our name changed what is on disk."""
+        self.exchange.poke()
+        self.artifacts.look_soon()
+        self.delegation.look_soon()
 
     async def _keep(self, stack: AsyncExitStack, transport: Transport) -> None:
         group = await stack.enter_async_context(asyncio.TaskGroup())
@@ -182,9 +175,8 @@ class Bus:
 
     async def send_many(self, to: Sequence[Name], body: str, **words: Unpack[Words]) -> list[Letter]:
         """Send *body* to each of *to*: one letter each, all on disk or none."""
-        options = options_of(words)
-        names = [str(one) for one in to]
-        letters = [make_letter(self.me, one, body, options) for one in receivers_of(names)]
+        body, options = await offload(fitted, self.place.shelf, body, options_of(words))
+        letters = [make_letter(self.me, one, body, options) for one in receivers_of(map(str, to))]
         check_speech(self.place, letters)
         return await self.exchange.send_many(letters)
 
@@ -199,13 +191,21 @@ class Bus:
         [receiver] = receivers_of([str(to)])
         if receiver is None:
             raise UsageError("a question goes to one agent")
-        letter = make_letter(self.me, receiver, body, options_of(words, kind=LetterKind.ASK))
+        options = options_of(words, kind=LetterKind.ASK)
+        letter = make_letter(self.me, receiver, *await offload(fitted, self.place.shelf, body, options))
         return await self.put(letter, timeout_s=timeout_s)
 
     async def put(self, question: Letter, *, timeout_s: float) -> Letter:
         """Send a letter of kind ``ask`` and give its answer; as ``request``."""
         check_speech(self.place, [question])
         return await self._calls.ask(question, self.exchange.send, timeout_s=timeout_s)
+
+    async def fetch(self, letter: Letter, *, timeout_s: float = ANSWER_S) -> bytes:
+        """The body of *letter*: of a large one, which is kept apart, what its sender kept.
+
+        Raises ``NotFetched`` when it does not come in time; it is tried further meanwhile.
+        """
+        return await self.artifacts.bytes_of(letter.body, letter.sender, timeout_s=timeout_s)
 
     async def messages(self) -> AsyncIterator[Letter]:
         """Letters nobody here handled yet, then new ones as they come, for ever; for one reader.
@@ -223,7 +223,7 @@ class Bus:
         A handler that fails is logged, and the one who asked is told. See ``Serving`` for what happens to
         a letter whose handler was cut off.
         """
-        await Serving(self.exchange, handler, limit=limit).run(self.exchange.inbox())
+        await Serving(self.exchange, self.artifacts, handler, limit=limit).run(self.exchange.inbox())
 
     async def hand_over(self, handler: Handler) -> None:
         """Hand every letter to *handler*, which only puts it where somebody will read it, for ever.
@@ -278,7 +278,8 @@ class Bus:
         task = await self.delegation.wait(task_id, timeout_s=timeout_s)
         if task is None:
             raise BusError(f"no task of ours has the id {task_id!r}")
-        return task
+        result = await self.artifacts.text_of(task.result, task.assignee or self.me, timeout_s=timeout_s)
+        return replace(task, result=result)
 
     async def wait_for(
         self, letter_id: str, state: str | LetterState, *, timeout_s: float = ANSWER_S

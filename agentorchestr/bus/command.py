@@ -12,9 +12,10 @@ from agentorchestr.bus.agent import Job
 from agentorchestr.bus.names import short_name
 from agentorchestr.clock import SYSTEM_CLOCK, Clock
 from agentorchestr.errors import BusError
-from agentorchestr.model.mail import INLINE_BYTES, Letter
+from agentorchestr.model.mail import Letter
 from agentorchestr.paths import ensure_private, write_private
 from agentorchestr.process import offload, run
+from agentorchestr.swarm.artifacts import ARTIFACT_BYTES
 
 LIMIT_S = 300.0
 START_S = 10.0
@@ -149,7 +150,7 @@ def _tail(file: Path) -> str:
     try:
         with file.open("rb") as said:
             size = os.fstat(said.fileno()).st_size
-            said.seek(max(size - INLINE_BYTES, 0))
+            said.seek(max(size - ARTIFACT_BYTES, 0))
             return said.read().decode(errors="replace").replace("\N{REPLACEMENT CHARACTER}", "?")
     except FileNotFoundError:
         return ""

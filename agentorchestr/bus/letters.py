@@ -2,15 +2,18 @@
 
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypedDict
 from uuid import uuid4
 
 from agentorchestr.bus.names import address_of
 from agentorchestr.errors import UsageError
 from agentorchestr.model.mail import ID, INLINE_BYTES, SUBJECT_CHARS, Address, Letter, LetterKind
+from agentorchestr.swarm.artifacts import ARTIFACT_TYPE, TEXT, Shelf
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+LATE_S = 86400.0
+"""An artifact outlives the letter that names it by this."""
 WORD_CHARS = {"content_type": 100, "priority": 16}
 
 
@@ -60,6 +63,28 @@ def options_of(words: Words, *, kind: LetterKind | None = None) -> Options:
     )
 
 
+def fitted(shelf: Shelf, body: str, options: Options) -> tuple[str, Options]:
+    """*body* and *options* for a letter: a body over 64 KiB goes to the shelf and is named instead.
+
+    Raises ``UsageError`` for what is too large for that, too. Blocking.
+    """
+    if len(body) <= INLINE_BYTES // 4:
+        return body, options
+    content = _encoded(body)
+    return (body, options) if len(content) <= INLINE_BYTES else apart(shelf, content, options)
+
+
+def apart(
+    shelf: Shelf, content: bytes, options: Options, *, name: str = "", is_text: bool = True
+) -> tuple[str, Options]:
+    """What a letter says of *content*, which goes to the shelf; as ``fitted``."""
+    _check("", options)
+    kind = options.content_type if is_text or options.content_type != TEXT else "application/octet-stream"
+    until = time.time() + options.expires_s + LATE_S if options.expires_s else 0.0
+    ref = shelf.put(content, name=name, content_type=kind, until=until)
+    return ref.write(), replace(options, content_type=ARTIFACT_TYPE)
+
+
 def make_letter(me: Address, to: Address | None, body: str, options: Options = PLAIN) -> Letter:
     """A letter of ours, made now.
 
@@ -84,12 +109,16 @@ def make_letter(me: Address, to: Address | None, body: str, options: Options = P
     )
 
 
-def _check(body: str, options: Options) -> None:
+def _encoded(text: str) -> bytes:
     try:
-        size = len(body.encode())
-        f"{options.subject}{options.content_type}{options.priority}".encode()
+        return text.encode()
     except UnicodeEncodeError as exc:
         raise UsageError("the letter is not UTF-8", hint="send text; put other data into a file") from exc
+
+
+def _check(body: str, options: Options) -> None:
+    size = len(_encoded(body))
+    _encoded(f"{options.subject}{options.content_type}{options.priority}")
     if size > INLINE_BYTES:
         raise UsageError(
             f"the body has {size:,} bytes; at most {INLINE_BYTES:,} (64 KiB) fit",

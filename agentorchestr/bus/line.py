@@ -22,6 +22,7 @@ from agentorchestr.mqtt.endpoint import (
     tls_from_env,
 )
 from agentorchestr.paths import Paths, write_private
+from agentorchestr.swarm.artifacts import Shelf
 
 BROKER_VARIABLE = "AGENTORCHESTR_BROKER"
 COMPAT_VARIABLE = "AGENTORCHESTR_BUS_COMPAT"
@@ -78,6 +79,11 @@ class Place:
     def home(self) -> Home:
         """Where the mail is."""
         return home_of(self.paths, self.me, self.broker)
+
+    @property
+    def shelf(self) -> Shelf:
+        """Where large bodies are kept, of all agents of this user."""
+        return Shelf(self.paths.artifacts)
 
     @property
     def is_private(self) -> bool:

@@ -2,14 +2,18 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import cast
 
 from agentorchestr.bus.bus import Bus
+from agentorchestr.bus.delegating import leave_task
+from agentorchestr.bus.fetching import ask_instance, named_in
 from agentorchestr.bus.inbox import PAGE, take_unread, unread
-from agentorchestr.bus.letters import Words, make_letter, options_of
+from agentorchestr.bus.letters import Words, fitted, make_letter, options_of
 from agentorchestr.bus.line import Place
 from agentorchestr.bus.listing import can, list_agents_at
-from agentorchestr.bus.names import receivers_of
+from agentorchestr.bus.names import address_of, receivers_of
 from agentorchestr.bus.neighbours import check_speech
 from agentorchestr.bus.quick import send_now
 from agentorchestr.bus.shapes import Shape, card_shape, letter_shape, standing_shape, task_shape
@@ -17,11 +21,15 @@ from agentorchestr.clock import SYSTEM_CLOCK
 from agentorchestr.errors import UsageError
 from agentorchestr.journal.mailbox import MailStore
 from agentorchestr.journal.mailbox_tasks import Side
-from agentorchestr.model.mail import AgentCard, LetterState, Standing
+from agentorchestr.model.mail import Address, AgentCard, LetterState, Standing
 from agentorchestr.process import offload
+from agentorchestr.swarm.artifacts import ArtifactRef, excerpt
+from agentorchestr.swarm.fetching import NotFetched
 
 SETTLES_S = 0.3
 LOOK_S = 0.02
+FETCH_S = 20.0
+"""Less than a client bears of which nothing is known."""
 
 
 class BusMail:
@@ -34,7 +42,7 @@ class BusMail:
 
     async def send(self, to: list[str], body: str, words: dict[str, str]) -> Shape:
         """Send, and tell how far each letter is: at the broker, or kept because nobody is there."""
-        options = options_of(cast("Words", words))
+        body, options = await offload(fitted, self._place.shelf, body, options_of(cast("Words", words)))
         letters = [make_letter(self._place.me, one, body, options) for one in receivers_of(to)]
         check_speech(self._place, letters)
         if self._bus is None:
@@ -73,11 +81,11 @@ class BusMail:
     async def delegate(self, text: str, capability: str, agent: str, ttl_s: float) -> Shape:
         """Give a task away. Raises ``UsageError``."""
         if self._bus is None:
-            raise UsageError(
-                "tasks are given by the running instance of this agent, which is another process",
-                hint="stop that one, or give this server an agent id of its own",
-            )
-        task = await self._bus.delegate(text, capability=capability, to=agent, ttl_s=ttl_s)
+            to = address_of(agent) if agent else None
+            leave = partial(leave_task, self._place, text, capability=capability, to=to, ttl_s=ttl_s)
+            task = await offload(leave)
+        else:
+            task = await self._bus.delegate(text, capability=capability, to=agent, ttl_s=ttl_s)
         return task_shape(task, mine=True)
 
     async def status(self, some_id: str) -> Shape:
@@ -94,6 +102,25 @@ class BusMail:
             **standing_shape(standing),
             "reached": {str(who): state.value for who, state in reached.items()},
         }
+
+    async def fetch(self, some_id: str, offset: int) -> Shape:
+        """Fetch what a letter or a task's result stands for. Raises ``UsageError`` and ``NotFetched``."""
+        owner, ref = await offload(named_in, self._store, self._place.me, some_id)
+        if self._bus is not None:
+            path = await self._bus.artifacts.fetch(owner, ref, timeout_s=FETCH_S)
+        else:
+            path = await self._fetched_beside(owner, ref)
+        return await offload(partial(excerpt, path, ref, offset=offset))
+
+    async def _fetched_beside(self, owner: Address, ref: ArtifactRef) -> Path:
+        shelf, deadline = self._place.shelf, time.monotonic() + FETCH_S
+        if (found := shelf.find(ref)) is None:
+            await offload(ask_instance, self._place, owner, ref)
+        while (found := shelf.find(ref)) is None and time.monotonic() < deadline:
+            await SYSTEM_CLOCK.pause(LOOK_S)
+        if found is None:
+            raise NotFetched("it has not come yet", hint="it is tried further; ask again later")
+        return found
 
     def _ring(self) -> None:
         """What tells the senders was stored; somebody has to send it."""

@@ -4,6 +4,8 @@ from typing import Annotated, ClassVar, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from agentorchestr.swarm.artifacts import ARTIFACT_BYTES
+
 Shape = dict[str, object]
 WAIT_S = 25.0
 """What a client bears of which nothing is known."""
@@ -11,7 +13,7 @@ WAIT_MOST_S = 600.0
 Name = Annotated[str, StringConstraints(min_length=1, max_length=194, strip_whitespace=True)]
 Word = Annotated[str, StringConstraints(max_length=64, strip_whitespace=True)]
 Line = Annotated[str, StringConstraints(max_length=200)]
-Body = Annotated[str, StringConstraints(min_length=1, max_length=65_536)]
+Body = Annotated[str, StringConstraints(min_length=1, max_length=ARTIFACT_BYTES)]
 
 
 class Mail(Protocol):
@@ -23,6 +25,7 @@ class Mail(Protocol):
     async def agents(self, capability: str) -> Shape: ...
     async def delegate(self, text: str, capability: str, agent: str, ttl_s: float) -> Shape: ...
     async def status(self, some_id: str) -> Shape: ...
+    async def fetch(self, some_id: str, offset: int) -> Shape: ...
 
 
 class Tool(BaseModel):
@@ -131,7 +134,28 @@ class TaskStatus(Tool):
         return await mail.status(self.id)
 
 
+class FetchArtifact(Tool):
+    """Get a large body."""
+
+    name = "fetch_artifact"
+    about = "A body or result that is shown as an artifact: as a file, and its text from offset on."
+    id: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    offset: Annotated[int, Field(ge=0)] = 0
+
+    async def perform(self, mail: Mail) -> Shape:
+        return await mail.fetch(self.id, self.offset)
+
+
 TOOLS: dict[str, type[Tool]] = {
     tool.name: tool
-    for tool in (SendMessage, ReadInbox, WaitForMessage, ListAgents, Broadcast, Delegate, TaskStatus)
+    for tool in (
+        SendMessage,
+        ReadInbox,
+        WaitForMessage,
+        ListAgents,
+        Broadcast,
+        Delegate,
+        TaskStatus,
+        FetchArtifact,
+    )
 }

@@ -8,6 +8,7 @@ from agentorchestr.errors import UsageError
 from agentorchestr.model.carrier import Transport
 from agentorchestr.model.mail import Address, Letter
 from agentorchestr.model.swarmbus import is_neighbour, name_of
+from agentorchestr.swarm.artifacts import ARTIFACT_TYPE
 
 
 def speaking(place: Place, transport: Transport, *, sends_only: bool = False) -> Transport:
@@ -23,11 +24,14 @@ def check_speech(place: Place, letters: Iterable[Letter]) -> None:
     """Raise ``UsageError`` when a letter cannot be said as *place* speaks."""
     if place.compat:
         named(place.me)
-        return
     for letter in letters:
-        if is_neighbour(letter.receiver):
-            name = short_name(letter.receiver or place.me)
+        if not is_neighbour(letter.receiver):
+            continue
+        name = short_name(letter.receiver or place.me)
+        if not place.compat:
             raise UsageError(f"{name} is an agent of swarmbus", hint="add --bus-compat swarmbus")
+        if letter.content_type == ARTIFACT_TYPE:
+            raise UsageError(f"{name} is an agent of swarmbus, which gets 64 KiB of text at most")
 
 
 def named(me: Address) -> str:

@@ -4,14 +4,17 @@ import asyncio
 import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from agentorchestr.bus.calls import FAULT_TYPE
-from agentorchestr.bus.letters import Options, make_letter
-from agentorchestr.errors import OrchestrError
-from agentorchestr.model.mail import INLINE_BYTES, Arrived, Letter, LetterKind, LetterState
+from agentorchestr.bus.letters import Options, fitted, make_letter
+from agentorchestr.errors import OrchestrError, UsageError
+from agentorchestr.model.mail import Arrived, Letter, LetterKind, LetterState
 from agentorchestr.process import offload
+from agentorchestr.swarm.artifacts import ref_of
 from agentorchestr.swarm.exchange import Exchange
+from agentorchestr.swarm.fetching import Artifacts
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -20,6 +23,8 @@ Handler = Callable[[Letter], Answer | Awaitable[Answer]]
 """Gets a letter, may be plain or ``async``; a text it returns goes back as the answer."""
 BEGUN_AT_ONCE = 1000
 FAULT_CHARS = 2000
+BODY_S = 60.0
+"""How long a large body may take to come; it is fetched as its letter comes in."""
 SERVED = tuple(kind for kind in LetterKind if kind in {LetterKind.NOTE, LetterKind.ASK, LetterKind.ANSWER})
 
 logger = logging.getLogger(__name__)
@@ -49,8 +54,9 @@ class Serving:
     process is handed out again first thing after the next start.
     """
 
-    def __init__(self, exchange: Exchange, handler: Handler, *, limit: int) -> None:
+    def __init__(self, exchange: Exchange, artifacts: Artifacts, handler: Handler, *, limit: int) -> None:
         self._exchange = exchange
+        self._artifacts = artifacts
         self._handler = handler
         self._places = asyncio.Semaphore(limit)
         self._seen: set[str] = set()
@@ -91,12 +97,20 @@ class Serving:
 
     async def _serve(self, letter: Letter) -> None:
         try:
-            [result] = await asyncio.gather(call(self._handler, letter), return_exceptions=True)
+            [result] = await asyncio.gather(self._call(letter), return_exceptions=True)
             await self._finish(letter, result)
         except OrchestrError:
             logger.exception("letter not answered", extra={"letter_id": letter.letter_id})
         finally:
             self._places.release()
+
+    async def _call(self, letter: Letter) -> Answer:
+        """Call the handler with the whole body, if that is a text."""
+        body = await self._artifacts.text_of(letter.body, letter.sender, timeout_s=BODY_S)
+        ref = ref_of(letter.body)
+        if ref is not None and body is not letter.body:
+            letter = replace(letter, body=body, content_type=ref.content_type)
+        return await call(self._handler, letter)
 
     async def _finish(self, letter: Letter, result: Answer | BaseException) -> None:
         wants_answer = letter.kind is LetterKind.ASK
@@ -106,15 +120,15 @@ class Serving:
             if wants_answer:
                 await self._answer(letter, f"{type(result).__name__}: {result}"[:FAULT_CHARS], FAULT_TYPE)
         elif result is not None or wants_answer:
-            text = "" if result is None else str(result)
-            if len(text.encode(errors="replace")) > INLINE_BYTES:
-                await self._answer(letter, "the answer is larger than 64 KiB", FAULT_TYPE)
-            else:
-                await self._answer(letter, text, "text/plain")
+            await self._answer(letter, "" if result is None else str(result), "text/plain")
         await self._exchange.advance(letter.letter_id, LetterState.READ if failed else LetterState.ACTED)
 
     async def _answer(self, letter: Letter, text: str, content_type: str) -> None:
         options = Options(content_type=content_type, answers=letter.letter_id, thread=letter.thread)
         to = letter.reply_to or letter.sender
+        try:
+            text, options = await offload(fitted, self._artifacts.shelf, text, options)
+        except UsageError as exc:
+            text, options = str(exc), replace(options, content_type=FAULT_TYPE)
         answer = make_letter(self._exchange.me, to, text, options)
         await self._exchange.send(answer)

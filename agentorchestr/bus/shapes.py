@@ -1,13 +1,16 @@
 """Letters, standings, cards and tasks as JSON: our own stable shapes."""
 
+from dataclasses import asdict
+
 from agentorchestr.bus.names import short_name
 from agentorchestr.model.mail import AgentCard, DelegatedTask, Letter, Standing
+from agentorchestr.swarm.artifacts import ref_of
 
 Shape = dict[str, object]
 
 
 def letter_shape(letter: Letter) -> Shape:
-    """Give one letter."""
+    """Give one letter. What its body stands for, when that is kept apart, is its artifact."""
     return {
         "id": letter.letter_id,
         "from": short_name(letter.sender),
@@ -15,6 +18,7 @@ def letter_shape(letter: Letter) -> Shape:
         "kind": letter.kind.value,
         "subject": letter.subject,
         "body": letter.body,
+        "artifact": _artifact(letter.body),
         "content_type": letter.content_type,
         "priority": letter.priority,
         "reply_to": short_name(letter.reply_to) if letter.reply_to else None,
@@ -67,8 +71,14 @@ def task_shape(task: DelegatedTask, *, mine: bool) -> Shape:
         "attempt": task.attempt,
         "text": task.text,
         "result": task.result or None,
+        "artifact": _artifact(task.result if mine else task.text),
         "why": task.why or None,
         "created_at": task.created_at,
         "expires_at": task.expires_at,
         "updated_at": task.updated_at,
     }
+
+
+def _artifact(text: str) -> Shape | None:
+    ref = ref_of(text)
+    return None if ref is None else asdict(ref)

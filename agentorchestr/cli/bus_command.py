@@ -25,6 +25,8 @@ VERBS: dict[str, Verb] = {
     "read": Verb("bus_read", "read", "Show new messages, each once."),
     "watch": Verb("bus_read", "watch", "Wait for one new message."),
     "tail": Verb("bus_read", "tail", "Show the last messages, or all since the last time."),
+    "fetch": Verb("bus_fetch", "fetch", "Fetch the large body of a message."),
+    "delegate": Verb("bus_delegate", "delegate", "Give a task to an agent, or to whoever can do it."),
     "list": Verb("bus_list", "list_agents", "List the agents on the broker."),
     "status": Verb("bus_status", "status", "Show how far a message of yours got."),
     "ask": Verb("bus_ask", "ask", "Ask an agent and show its answer."),

@@ -1,5 +1,6 @@
 """``agentorchestr bus send``: on disk first, then on its way; fast, because agents call it from a shell."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import click
 
-from agentorchestr.bus.letters import Options, make_letter
+from agentorchestr.bus.letters import Options, apart, make_letter
 from agentorchestr.bus.line import Place
 from agentorchestr.bus.names import address_of, receivers_of
 from agentorchestr.bus.quick import send_now, wait_in_store
@@ -16,6 +17,7 @@ from agentorchestr.cli.bus_options import Desk, bus_words, desk_in, path_of, sec
 from agentorchestr.cli.bus_showing import standing_line
 from agentorchestr.errors import UsageError
 from agentorchestr.model.mail import INLINE_BYTES, Letter, LetterState, Standing
+from agentorchestr.swarm.artifacts import ARTIFACT_BYTES
 
 WAITS = ("sent", "received", "read", "acted")
 WAIT_S = 30.0
@@ -26,9 +28,7 @@ OUTBOX_VARIABLE = "AGENTORCHESTR_OUTBOX"
 @click.command("send")
 @click.argument("to", metavar="TO")
 @click.argument("body", metavar="[BODY]", required=False)
-@click.option(
-    "--file", "body_file", metavar="FILE", default="", help="The body from a UTF-8 file; - is stdin."
-)
+@click.option("--file", "body_file", metavar="FILE", default="", help="The body from a file; - is stdin.")
 @click.option("--subject", metavar="TEXT", default="", help="One line, at most 200 characters.")
 @click.option("--priority", metavar="WORD", default="normal", help="low, normal, high; open for others.")
 @click.option("--content-type", metavar="TYPE", default="text/plain", help="Default: text/plain.")
@@ -57,7 +57,7 @@ def send(
         answers=words["answers"],
         expires_s=seconds(words["expires"], default=0.0),
     )
-    text = _body(desk, body, body_file)
+    text, options = _inside(desk, *body_of(desk, body, body_file), options)
     letters = [make_letter(desk.place.me, one, text, options) for one in receivers_of(to.split(","))]
     noted = outbox_file(desk, outbox)
     standings = _send(desk.place, letters, words["wait"], seconds(words["timeout"], default=WAIT_S))
@@ -94,37 +94,39 @@ def _answer(desk: Desk, standings: Sequence[Standing], *, wanted: str | None) ->
     return 0 if reached else EXIT_FAILED
 
 
-def _body(desk: Desk, body: str | None, name: str) -> str:
+def body_of(desk: Desk, body: str | None, name: str) -> tuple[bytes, str]:
+    """The body and what it was called. Raises ``UsageError``."""
     if body is not None and name:
         raise UsageError("a body is given twice", hint="give BODY or --file")
     if body is not None:
-        return body
+        return os.fsencode(body), ""
     if name and name != "-":
-        return _read(path_of(desk.shell, name), name)
+        return _read(path_of(desk.shell, name), name), Path(name).name
     if not name and sys.stdin.isatty():
         raise UsageError("no body was given", hint='agentorchestr bus send TO "text", --file FILE, or a pipe')
-    return decoded(sys.stdin.buffer.read(INLINE_BYTES + 1), "standard input")
+    return sys.stdin.buffer.read(ARTIFACT_BYTES + 1), ""
 
 
-def _read(path: Path, name: str) -> str:
+def _read(path: Path, name: str) -> bytes:
     try:
         with path.open("rb") as file:
-            return decoded(file.read(INLINE_BYTES + 1), name)
+            return file.read(ARTIFACT_BYTES + 1)
     except OSError as exc:
         raise UsageError(f"the body cannot be read: {name}: {exc.strerror}") from exc
 
 
-def decoded(raw: bytes, origin: str) -> str:
-    """Read a body. Raises ``UsageError`` when it is too long or not UTF-8."""
-    if len(raw) > INLINE_BYTES:
-        raise UsageError(
-            f"{origin} has more than {INLINE_BYTES:,} bytes (64 KiB)",
-            hint="put it into a file both can read, and send the file's path",
-        )
+def _inside(desk: Desk, raw: bytes, name: str, options: Options) -> tuple[str, Options]:
+    """The body as it stands in the letter: what is large or no text is kept apart and named there."""
     try:
-        return raw.decode()
+        text = raw.decode()
     except UnicodeDecodeError as exc:
-        raise UsageError(f"{origin} is not UTF-8 (at byte {exc.start + 1})", hint="send text") from exc
+        if not name:
+            where = f"at byte {exc.start + 1}"
+            raise UsageError(f"the body is not UTF-8 ({where})", hint="send other data with --file") from exc
+        text = ""
+    if len(raw) <= INLINE_BYTES and (text or not raw):
+        return text, options
+    return apart(desk.place.shelf, raw, options, name=name, is_text=bool(text))
 
 
 def outbox_file(desk: Desk, given: str) -> Path | None:

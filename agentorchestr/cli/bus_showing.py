@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from agentorchestr.bus.names import short_name
 from agentorchestr.bus.shapes import letter_shape
 from agentorchestr.cli.render import Screen
-from agentorchestr.cli.text import clean_lines
+from agentorchestr.cli.text import clean, clean_lines
 from agentorchestr.model.mail import Letter, LetterKind, LetterState, Standing
+from agentorchestr.swarm.artifacts import ref_of
 
 
 def show_letter(screen: Screen, letter: Letter) -> None:
@@ -20,6 +21,12 @@ def show_letter(screen: Screen, letter: Letter) -> None:
     screen.line(f"{told} {short_name(letter.sender)}{to_all}{kind}{priority}{unverified}  {letter.letter_id}")
     if letter.subject:
         screen.line(f"subject: {letter.subject}", indent=2)
+    ref = ref_of(letter.body)
+    if ref is not None:
+        name = f" {clean(ref.name)}" if ref.name else ""
+        screen.line(f"{ref.size:,} bytes of {clean(ref.content_type)}{name}, not shown here", indent=4)
+        screen.line(f"get them: agentorchestr bus fetch {letter.letter_id}", indent=4)
+        return
     for line in clean_lines(letter.body):
         screen.line(line, indent=4)
 

@@ -47,6 +47,14 @@ class Outbox:
                 [(*letter_values(letter), now, _capped(next_try_at, letter)) for letter in letters],
             )
 
+    def mentions(self, sender: Address, receiver: Address, word: str) -> bool:
+        """Whether a letter to *receiver*, or to everybody, holds *word*."""
+        found = self._db.rows(
+            "SELECT 1 FROM outbox WHERE sender = ? AND receiver IN (?, '') AND instr(body, ?) > 0 LIMIT 1",
+            (str(sender), str(receiver), word),
+        )
+        return bool(found)
+
     def mark(self, sender: Address, marks: Iterable[Mark], *, now: float) -> None:
         """Store what tries came to. A letter whose receipt is here already is left as it is."""
         with self._db.together():

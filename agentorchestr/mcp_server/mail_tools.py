@@ -7,7 +7,8 @@ from pydantic import Field, StringConstraints
 from agentorchestr.mcp_server.tool import Line, Name, Tool, Wait
 from agentorchestr.supervisor.desk import Desk, Principal, Reply
 
-MAIL_CHARS = 60_000
+MAIL_CHARS = 1_000_000
+"""What is large is kept apart; a request holds 1 MiB."""
 Mail = Annotated[str, StringConstraints(min_length=1, max_length=MAIL_CHARS)]
 
 
@@ -116,6 +117,18 @@ class TaskStatus(Tool):
         return await desk.mail(principal).task_status(self.id)
 
 
+class FetchArtifact(Tool):
+    """Get what was too large for a message."""
+
+    name: ClassVar[str] = "fetch_artifact"
+    about: ClassVar[str] = "A large body shown as an artifact: as a file, and its text from offset on."
+    id: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    offset: Annotated[int, Field(ge=0)] = 0
+
+    async def perform(self, desk: Desk, principal: Principal) -> Reply:
+        return await desk.mail(principal).fetch_artifact(self.id, offset=self.offset)
+
+
 MAIL_TOOLS: tuple[type[Tool], ...] = (
     SendMessage,
     Broadcast,
@@ -124,4 +137,5 @@ MAIL_TOOLS: tuple[type[Tool], ...] = (
     ListAgents,
     Delegate,
     TaskStatus,
+    FetchArtifact,
 )

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Protocol
 
 LETTERS_ROOT = "agentorchestr/v1"
-"""The root of the topics of letters: ``in/<to>/<from>`` and ``all/<from>``."""
+"""The root of the topics of letters (``in``, ``all``) and of artifacts (``get``, ``piece``)."""
 A2A_ROOT = "$a2a/v1"
 """The root of the topics of the A2A-over-MQTT profile: discovery, request, reply, event."""
 

@@ -66,6 +66,10 @@ topic readwrite agentorchestr/probe/#
 pattern write {LETTERS_ROOT}/in/+/+/+/%u
 pattern write {LETTERS_ROOT}/all/%u
 pattern read {LETTERS_ROOT}/in/%u/#
+pattern write {LETTERS_ROOT}/get/+/+/+/%u
+pattern read {LETTERS_ROOT}/get/%u/#
+pattern write {LETTERS_ROOT}/piece/+/+/+/%u
+pattern read {LETTERS_ROOT}/piece/%u/#
 pattern read {LETTERS_ROOT}/all/#
 pattern write {A2A_ROOT}/discovery/%u
 pattern read {A2A_ROOT}/discovery/#

@@ -118,12 +118,20 @@ class Agent:
         found = brief.get("messages")
         fresh = []
         for message in found if isinstance(found, list) else []:
-            key, body = str(message.get("message_id", "")), str(message.get("body", ""))
+            key = str(message.get("message_id", ""))
             if not key or key not in self._known_messages:
                 self._known_messages.add(key)
+                body = self._body_of(message)
                 self._work.console.show(Mark.PERSON, f"{message.get('sender', 'somebody')}: {body}")
                 fresh.append(body)
         return fresh
+
+    def _body_of(self, message: Mapping[str, Any]) -> str:
+        """The text of a message; of one that is kept apart, its first page."""
+        if "artifact" in message and "fetch_artifact" in self._work.tools:
+            page = self._work.call("fetch_artifact", id=message["message_id"])
+            return str(page.get("text (data)", ""))
+        return str(message.get("body", ""))
 
     def _play(self, turns: tuple[Turn, ...], *, perform: Callable[[Step], None]) -> None:
         """Do the steps of the turn that is due, from where the last one was cut short."""

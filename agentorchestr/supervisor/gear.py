@@ -12,6 +12,7 @@ from agentorchestr.model.view import SessionView, tmux_session_name
 from agentorchestr.paths import Paths
 from agentorchestr.supervisor.book import Book
 from agentorchestr.supervisor.principals import TokenBook
+from agentorchestr.swarm.artifacts import Shelf
 from agentorchestr.tmux.server import TmuxServer
 from agentorchestr.worktree.repository import Repository
 
@@ -65,6 +66,11 @@ class Gear:
     def spool(self) -> Path:
         """Where hooks leave what agents did."""
         return self.run_folder / "spool"
+
+    @property
+    def shelf(self) -> Shelf:
+        """Where what is too large for a message is kept."""
+        return Shelf(self.paths.artifacts)
 
     @property
     def worktrees(self) -> Path:

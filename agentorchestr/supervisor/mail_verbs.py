@@ -8,13 +8,16 @@ from agentorchestr.errors import ToolRefused
 from agentorchestr.model import facts as f
 from agentorchestr.model.mail import Address, DelegatedTask
 from agentorchestr.model.view import SessionView, WorkerView
+from agentorchestr.process import offload
 from agentorchestr.supervisor import told
 from agentorchestr.supervisor.answers import REQUEST_THREADS
+from agentorchestr.supervisor.artifact_verbs import fetched
 from agentorchestr.supervisor.desk import Principal, Reply
 from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.post import Post, new_letter, read_address
 from agentorchestr.supervisor.reading import message_state, take_unread
-from agentorchestr.supervisor.replies import message_line
+from agentorchestr.supervisor.replies import artifact_shown, message_line
+from agentorchestr.swarm.artifacts import packed, ref_of
 
 SESSION, OUTSIDE = "session", "outside"
 """The scopes of a broadcast; ``everybody`` is both."""
@@ -38,6 +41,7 @@ class MailDesk:
         A receiver is rung when it is idle, and fetches the body itself. What was sent under the same
         *operation* before is not sent again: a reply may be lost, and the caller tries once more.
         """
+        body = await self._fitted(body)
         asked = self._gear.view.messages.get(answers)
         if asked is not None and asked.receiver == self._me and asked.thread in REQUEST_THREADS:
             answer = told.letter(self._me, asked.sender, body, subject=subject, answers=answers)
@@ -52,7 +56,7 @@ class MailDesk:
         if outside:
             self._bus().member(self._me)
         for address in outside.values():
-            self._bus().check(address)
+            self._bus().check(address, body)
         replies = await self._queue(inside, body, operation=operation, **words)
         if outside:
             replies += await self._send_out(outside, body, operation=operation, **words)
@@ -120,9 +124,20 @@ class MailDesk:
         ]
         if not others:
             raise ToolRefused("nobody else is in this session now", hint="See list_agents.")
+        body = await self._fitted(body)
         letters = [told.letter(self._me, other, body, subject=subject) for other in others]
         await self._book.record(*letters)
         return others
+
+    async def _fitted(self, body: str) -> str:
+        """*body*, or what stands for it in a message when it is too large for one."""
+        return await offload(packed, self._gear.shelf, body)
+
+    async def fetch_artifact(self, some_id: str, *, offset: int) -> Reply:
+        """Where a large body of a message, or result of a task, is, and its text from *offset* on."""
+        member = self._post.member(self._me) if self._post is not None else None
+        limit_s = self._wait_limit_s
+        return await fetched(self._gear, member, self._me, some_id, offset=offset, limit_s=limit_s)
 
     async def read_inbox(self) -> Reply:
         """Hand over what waits, each message once: fetching is the read receipt."""
@@ -234,4 +249,7 @@ def task_reply(task: DelegatedTask) -> dict[str, object]:
         reply["assignee"] = str(task.assignee)
     if task.why:
         reply["why"] = task.why
+    ref = ref_of(task.result)
+    if ref is not None:
+        return {**reply, **artifact_shown(ref)}
     return {**reply, "result (data)": task.result} if task.result else reply

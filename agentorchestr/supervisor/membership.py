@@ -13,10 +13,12 @@ from agentorchestr.model.carrier import Transport
 from agentorchestr.model.mail import AgentCard, DelegatedTask
 from agentorchestr.supervisor.answers import follow, request
 from agentorchestr.supervisor.book import Book
+from agentorchestr.swarm.artifacts import Shelf
 from agentorchestr.swarm.assignments import Assignments
 from agentorchestr.swarm.delegation import Delegation
 from agentorchestr.swarm.directory import Directory
 from agentorchestr.swarm.exchange import Exchange
+from agentorchestr.swarm.fetching import Artifacts
 
 logger = logging.getLogger(__name__)
 
@@ -29,18 +31,22 @@ class Member:
     directory: Directory
     given: Delegation
     taken: Assignments
+    artifacts: Artifacts
 
 
 @asynccontextmanager
 async def join(
-    transport: Transport, store: MailStore, card: AgentCard, *, clock: Clock, names_bound: bool
+    transport: Transport, store: MailStore, card: AgentCard, *, shelf: Shelf, clock: Clock, names_bound: bool
 ) -> AsyncIterator[Member]:
     """Be on the bus as *card* says; parts that hear letters are made before the exchange is entered."""
-    exchange = Exchange(transport, store, card.address, card=card, clock=clock, names_bound=names_bound)
+    exchange = Exchange(
+        transport, store, card.address, card=card, clock=clock, names_bound=names_bound, shelf=shelf
+    )
     directory = Directory(exchange)
     given, taken = Delegation(exchange, directory), Assignments(exchange)
-    async with exchange, given, taken:
-        yield Member(exchange, directory, given, taken)
+    artifacts = Artifacts(exchange, shelf)
+    async with exchange, given, taken, artifacts:
+        yield Member(exchange, directory, given, taken, artifacts)
 
 
 async def work_on_tasks(book: Book, worker_id: str, taken: Assignments) -> None:

@@ -26,6 +26,7 @@ from agentorchestr.model.view import WorkerView
 from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.letters_moved import letters_moved
 from agentorchestr.supervisor.membership import Member, join, work_on_tasks
+from agentorchestr.swarm.artifacts import ARTIFACT_TYPE, ref_of
 from agentorchestr.swarm.card_wire import will_of
 from agentorchestr.swarm.exchange import Exchange
 
@@ -129,7 +130,14 @@ class Post:
         async with (
             carrier.dial(card.address, will) as line,
             carrier.share(line, worker_id) as transport,
-            join(transport, carrier.store, card, clock=clock, names_bound=carrier.names_bound) as member,
+            join(
+                transport,
+                carrier.store,
+                card,
+                shelf=self._gear.shelf,
+                clock=clock,
+                names_bound=carrier.names_bound,
+            ) as member,
         ):
             self._on_bus[worker_id] = member
             try:
@@ -193,8 +201,10 @@ class Post:
             raise ToolRefused("you are not on the bus now", hint="Try again in a moment.")
         return member
 
-    def check(self, to: Address) -> None:
-        """Raise ``ToolRefused`` for an address that letters of this session never reach."""
+    def check(self, to: Address, body: str = "") -> None:
+        """Raise ``ToolRefused`` for an address that letters of this session, or this *body*, never reach."""
+        if is_neighbour(to) and ref_of(body) is not None:
+            raise ToolRefused(f"{to} is an agent of swarmbus", hint="It gets 64 KiB of text at most.")
         if is_neighbour(to) and not self._carrier.compat:
             raise ToolRefused(
                 f"{to} is an agent of swarmbus",
@@ -221,7 +231,8 @@ def read_address(text: str) -> Address:
 def new_letter(body: str, *, subject: str, priority: str, answers: str, sender: Address) -> Letter:
     """A letter whose receiver, id and time are filled in when it is sent."""
     kind = LetterKind.ANSWER if answers else LetterKind.NOTE
-    return Letter("", sender, None, body, subject=subject, kind=kind, priority=priority, answers=answers)
+    letter = Letter("", sender, None, body, subject=subject, kind=kind, priority=priority, answers=answers)
+    return letter if ref_of(body) is None else replace(letter, content_type=ARTIFACT_TYPE)
 
 
 def _message(letter: Letter, worker_id: str) -> f.MessageQueued:

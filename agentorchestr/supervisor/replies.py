@@ -7,6 +7,7 @@ from agentorchestr.model.verdict import CheckRun, MergeAttempt, Verdict
 from agentorchestr.model.view import LeadEvent, MessageView, NoteView, SessionView, TaskView, WorkerView
 from agentorchestr.supervisor.cuts import end_of, some, start_of
 from agentorchestr.supervisor.desk import Reply
+from agentorchestr.swarm.artifacts import ArtifactRef, ref_of
 
 NOTE_CHARS = 300
 TASK_CHARS = 120
@@ -123,7 +124,15 @@ def message_line(message: MessageView) -> dict[str, object]:
             line[name] = value
     if message.priority != "normal":
         line["priority"] = message.priority
-    return {**line, "body": message.body}
+    ref = ref_of(message.body)
+    return {**line, "body": message.body} if ref is None else {**line, **artifact_shown(ref)}
+
+
+def artifact_shown(ref: ArtifactRef) -> dict[str, object]:
+    """What a model is told of a text that is kept apart."""
+    told = {"size": ref.size, "content_type": ref.content_type, "sha256": ref.sha256}
+    named = {**told, "name": ref.name} if ref.name else told
+    return {"artifact": named, "next": "fetch_artifact with this id gets it"}
 
 
 def notes_reply(notes: Sequence[NoteView], after: str) -> Reply:

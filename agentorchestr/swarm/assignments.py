@@ -78,7 +78,8 @@ class Assignments:
 
         Raises ``UsageError`` when the result is too large for a letter.
         """
-        return await self._end(task_id, Word.COMPLETED, DelegatedState.COMPLETED, result=result)
+        packed = await self.book.pack(result)
+        return await self._end(task_id, Word.COMPLETED, DelegatedState.COMPLETED, result=packed)
 
     async def fail(self, task_id: str, why: str) -> bool:
         """End a task that could not be done; False when it is not open any more."""

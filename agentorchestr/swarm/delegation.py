@@ -7,21 +7,25 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Self
 
-from agentorchestr.errors import UsageError
 from agentorchestr.journal.mailbox_tasks import Said, Side
 from agentorchestr.model.mail import Address, AgentCard, DelegatedState, DelegatedTask, Letter, LetterKind
-from agentorchestr.model.swarmbus import is_neighbour
 from agentorchestr.swarm.directory import Directory
 from agentorchestr.swarm.exchange import Exchange
-from agentorchestr.swarm.ids import new_id
 from agentorchestr.swarm.picking import Patience, Watch, deadline, pick
 from agentorchestr.swarm.task_book import TaskBook
-from agentorchestr.swarm.task_wire import WHY_CHARS, Cancel, Update, Word, fault_of, offer_of, task_letter
+from agentorchestr.swarm.task_wire import (
+    Update,
+    Word,
+    cancel_letter,
+    fault_of,
+    new_task,
+    offer_of,
+    task_letter,
+)
 
 TaskListener = Callable[[DelegatedTask], None]
 OFFERED, LOST, MOVED, ENDED = "offered", "lost", "moved", "ended"
 """What the requester itself records; the rest are words of assignees."""
-CANCEL_LIFE_S = 3600.0
 TTL_S = 600.0
 
 logger = logging.getLogger(__name__)
@@ -44,6 +48,7 @@ class Delegation:
         self._clock = exchange.clock
         self._patience = patience or Patience()
         self._open: dict[str, Watch] = {}
+        self._begun: set[str] = set()
         self._loaded = asyncio.Event()
         self._listeners: list[TaskListener] = []
         self._stack = contextlib.AsyncExitStack()
@@ -55,11 +60,7 @@ class Delegation:
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(self._group)
             stack.callback(self._stop)
-            for task in await self.book.open():
-                said = await self.book.history(task.task_id)
-                offered_at = {one.who: one.at for one in said if one.said == OFFERED}
-                losses = sum(one.said == LOST for one in said)
-                self._begin(Watch(task, offered_at, losses, heard_at=self._clock.now()))
+            await self.look()
             self._loaded.set()
             self._stack = stack.pop_all()
         return self
@@ -81,25 +82,25 @@ class Delegation:
         *task_id* is an id nobody used before; one is made by default. Raises ``UsageError`` when it is too
         large, or when both or neither are named.
         """
-        if bool(capability) == (to is not None):
-            raise UsageError("a task is for a capability or for one agent", hint="name exactly one of them")
-        if is_neighbour(to):
-            raise UsageError("agents of swarmbus know no tasks", hint="send a message instead")
-        now = self._clock.now()
-        task = DelegatedTask(
-            task_id or new_id(),
-            self._me,
-            capability,
-            text,
-            assignee=to,
-            created_at=now,
-            expires_at=now + ttl_s,
-            updated_at=now,
-        )
-        offer_of(task).write()
+        now, packed = self._clock.now(), await self.book.pack(text)
+        task = new_task(self._me, packed, capability=capability, to=to, ttl_s=ttl_s, now=now, task_id=task_id)
+        self._begun.add(task.task_id)
         await self.book.keep(self.book.saving(task))
         self._begin(Watch(task, heard_at=now))
         return task
+
+    async def look(self) -> None:
+        """Go on with the open tasks on disk: of an earlier life, or left there by another process of ours."""
+        for task in await self.book.open():
+            said = await self.book.history(task.task_id)
+            if task.task_id not in self._begun:
+                offered_at = {one.who: one.at for one in said if one.said == OFFERED}
+                losses = sum(one.said == LOST for one in said)
+                self._begin(Watch(task, offered_at, losses, heard_at=self._clock.now()))
+
+    def look_soon(self) -> None:
+        """As ``look``, without waiting."""
+        self._group.create_task(self.look())
 
     async def cancel(self, task_id: str, *, why: str = "cancelled by its requester") -> bool:
         """End an open task; False when it is not open."""
@@ -132,6 +133,7 @@ class Delegation:
         self._listeners.append(listener)
 
     def _begin(self, watch: Watch) -> None:
+        self._begun.add(watch.task.task_id)
         self._open[watch.task.task_id] = watch
         self._group.create_task(self._watch(watch), name=watch.task.task_id)
 
@@ -202,7 +204,7 @@ class Delegation:
         said = Said(
             task.task_id, now, task.assignee, task.attempt, LOST if counts else MOVED, accepted=True, why=why
         )
-        letter = self._cancel_letter(task, task.assignee, why)
+        letter = cancel_letter(self._me, task, task.assignee, why, now=now)
         await self._exchange.send(letter, self.book.saving(open_again), self.book.logging(said))
         watch.losses, watch.gone_at = losses, None
         self._set(watch, open_again)
@@ -216,7 +218,7 @@ class Delegation:
         said = Said(task.task_id, now, self._me, task.attempt, ENDED, accepted=True, why=why)
         keep = (self.book.saving(task), self.book.logging(said))
         if task.assignee is not None and task.attempt > 0:
-            await self._exchange.send(self._cancel_letter(task, task.assignee, why), *keep)
+            await self._exchange.send(cancel_letter(self._me, task, task.assignee, why, now=now), *keep)
         else:
             await self.book.keep(*keep)
         self._close(watch, task)
@@ -293,8 +295,3 @@ class Delegation:
         watch.wake.set()
         for listener in self._listeners:
             listener(task)
-
-    def _cancel_letter(self, task: DelegatedTask, assignee: Address, why: str) -> Letter:
-        body = Cancel(task_id=task.task_id, attempt=task.attempt, why=why[:WHY_CHARS])
-        expires_at = self._clock.now() + CANCEL_LIFE_S
-        return task_letter(self._me, assignee, LetterKind.TASK_CANCEL, body, expires_at=expires_at)

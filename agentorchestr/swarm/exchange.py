@@ -23,6 +23,7 @@ from agentorchestr.model.mail import (
     Standing,
 )
 from agentorchestr.swarm import topics
+from agentorchestr.swarm.artifacts import Shelf
 from agentorchestr.swarm.ids import new_id
 from agentorchestr.swarm.incoming import Reader
 from agentorchestr.swarm.lane import Lane
@@ -51,7 +52,7 @@ class Exchange:
     """Sends and receives for *me* over a connection that its owner enters before and leaves after.
 
     *names_bound* says that the carrier binds a sender's name to its login, so that letters are ``verified``;
-    all but those of *unbound_org*.
+    all but those of *unbound_org*. *shelf* is where large texts of its tasks are kept.
     What ``serve`` and ``listen`` are told before ``async with`` misses nothing of a kept session.
     """
 
@@ -66,8 +67,10 @@ class Exchange:
         timing: Timing = NORMAL,
         names_bound: bool = False,
         unbound_org: str = "",
+        shelf: Shelf | None = None,
     ) -> None:
         self.me = me
+        self.shelf = shelf
         self.transport = transport
         self.store = store
         self.clock = clock
@@ -98,6 +101,7 @@ class Exchange:
         self._serving: list[tuple[Tray, LetterHandler]] = []
         self._stack = AsyncExitStack()
         self._started = False
+        self._watchers: list[Callable[[Arrived], None]] = []
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
@@ -231,7 +235,13 @@ class Exchange:
         if self._started:
             await self.transport.subscribe(filters)
 
+    def watch(self, watcher: Callable[[Arrived], None]) -> None:
+        """Tell *watcher* of every new letter, of any kind, before it is handed out."""
+        self._watchers.append(watcher)
+
     def _hand_out(self, arrived: Arrived) -> None:
+        for watcher in self._watchers:
+            watcher(arrived)
         self._served.get(arrived.letter.kind, self._tray).push(arrived)
 
     async def _drain(self) -> None:

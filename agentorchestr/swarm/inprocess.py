@@ -251,6 +251,8 @@ def may_write(me: Address, topic: str) -> bool:
     filters = (
         f"{LETTERS_ROOT}/in/+/+/+/{me}",
         f"{LETTERS_ROOT}/all/{me}",
+        f"{LETTERS_ROOT}/get/+/+/+/{me}",
+        f"{LETTERS_ROOT}/piece/+/+/+/{me}",
         f"{A2A_ROOT}/discovery/{me}",
         f"{A2A_ROOT}/request/+/+/+/#",
         f"{A2A_ROOT}/reply/+/+/+/#",
@@ -264,6 +266,8 @@ def may_read(me: Address, topic: str) -> bool:
     filters = (
         f"{LETTERS_ROOT}/in/{me}/#",
         f"{LETTERS_ROOT}/all/#",
+        f"{LETTERS_ROOT}/get/{me}/#",
+        f"{LETTERS_ROOT}/piece/{me}/#",
         f"{A2A_ROOT}/discovery/#",
         f"{A2A_ROOT}/request/{me}/#",
         f"{A2A_ROOT}/reply/{me}/#",

@@ -5,7 +5,9 @@ from functools import partial
 
 from agentorchestr.journal.mailbox_tasks import Said, Side
 from agentorchestr.model.mail import DelegatedTask
+from agentorchestr.process import offload
 from agentorchestr.swarm.exchange import Exchange
+from agentorchestr.swarm.task_wire import fit
 
 Call = Callable[[], None]
 
@@ -15,6 +17,7 @@ class TaskBook:
 
     def __init__(self, exchange: Exchange, side: Side) -> None:
         self._lane = exchange.lane
+        self._shelf = exchange.shelf
         self._rows = exchange.store.tasks
         self._me = exchange.me
         self._side = side
@@ -30,6 +33,13 @@ class TaskBook:
     async def keep(self, *calls: Call) -> None:
         """Make *calls* in one transaction."""
         await self._lane.together(*calls)
+
+    async def pack(self, text: str) -> str:
+        """*text* as it stands in a letter: one that is too long goes to the shelf and is named instead.
+
+        Raises ``UsageError`` when it is too large for that, too.
+        """
+        return text if self._shelf is None else await offload(fit, self._shelf, text)
 
     async def open(self) -> list[DelegatedTask]:
         """Tasks that are not at their end, oldest first."""

@@ -1,5 +1,6 @@
 """What requester and assignee of a delegated task write to one another, in three kinds of letters."""
 
+import json
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -7,8 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from agentorchestr.errors import UsageError
 from agentorchestr.model.mail import ID, INLINE_BYTES, Address, DelegatedTask, Letter, LetterKind
+from agentorchestr.model.swarmbus import is_neighbour
+from agentorchestr.swarm.artifacts import Shelf, packed
+from agentorchestr.swarm.ids import new_id
 
 WHY_CHARS = 1000
+CANCEL_LIFE_S = 3600.0
 TEXT_BYTES = INLINE_BYTES - 4096
 """What a task's text or result may hold, as it stands in JSON."""
 
@@ -74,6 +79,56 @@ class Cancel(_Body):
     """From the requester: leave it."""
 
     why: str = ""
+
+
+def fit(shelf: Shelf, text: str) -> str:
+    """A task's text or result as it stands in a letter: a long one goes to the shelf and is named instead.
+
+    Raises ``UsageError`` when it is too large for that, too. Blocking.
+    """
+    long = len(text) > TEXT_BYTES or len(json.dumps(text, ensure_ascii=False)) > TEXT_BYTES // 4
+    if long and len(json.dumps(text, ensure_ascii=False).encode(errors="replace")) > TEXT_BYTES:
+        return packed(shelf, text, over=0)
+    return text
+
+
+def new_task(
+    me: Address,
+    text: str,
+    *,
+    capability: str,
+    to: Address | None,
+    ttl_s: float,
+    now: float,
+    task_id: str = "",
+) -> DelegatedTask:
+    """A task that nobody was offered yet.
+
+    Raises ``UsageError`` when it is too large, when both or neither of *capability* and *to* are named, and
+    for an agent that knows no tasks.
+    """
+    if bool(capability) == (to is not None):
+        raise UsageError("a task is for a capability or for one agent", hint="name exactly one of them")
+    if is_neighbour(to):
+        raise UsageError("agents of swarmbus know no tasks", hint="send a message instead")
+    task = DelegatedTask(
+        task_id or new_id(),
+        me,
+        capability,
+        text,
+        assignee=to,
+        created_at=now,
+        expires_at=now + ttl_s,
+        updated_at=now,
+    )
+    offer_of(task).write()
+    return task
+
+
+def cancel_letter(me: Address, task: DelegatedTask, assignee: Address, why: str, *, now: float) -> Letter:
+    """What tells *assignee* to leave *task*."""
+    body = Cancel(task_id=task.task_id, attempt=task.attempt, why=why[:WHY_CHARS])
+    return task_letter(me, assignee, LetterKind.TASK_CANCEL, body, expires_at=now + CANCEL_LIFE_S)
 
 
 def offer_of(task: DelegatedTask) -> Offer:

@@ -25,6 +25,26 @@ def inbox_filters(me: Address) -> tuple[str, str]:
     return (f"{LETTERS_ROOT}/in/{me}/#", ALL)
 
 
+def question(owner: Address, asker: Address) -> str:
+    """Where *asker* asks *owner* for a piece of an artifact."""
+    return f"{LETTERS_ROOT}/get/{owner}/{asker}"
+
+
+def get(me: Address) -> str:
+    """What an agent subscribes to for questions about its artifacts."""
+    return f"{LETTERS_ROOT}/get/{me}/#"
+
+
+def piece(asker: Address, owner: Address) -> str:
+    """Where *owner* sends pieces of an artifact to *asker*."""
+    return f"{LETTERS_ROOT}/piece/{asker}/{owner}"
+
+
+def pieces(me: Address) -> str:
+    """What an agent subscribes to for pieces of artifacts."""
+    return f"{LETTERS_ROOT}/piece/{me}/#"
+
+
 def card(address: Address) -> str:
     """Where an agent's card stands, retained."""
     return f"{A2A_ROOT}/discovery/{address}"

@@ -13,16 +13,19 @@ from agentorchestr.model import facts as f
 from agentorchestr.model.carrier import Transport
 from agentorchestr.model.mail import Address
 from agentorchestr.paths import ensure_private
+from agentorchestr.process import offload
 from agentorchestr.supervisor.answers import follow, request
 from agentorchestr.supervisor.book import Book
 from agentorchestr.supervisor.post import ORG, Share
+from agentorchestr.swarm.artifacts import Shelf, packed, text_here
 
 
 class AgentTasks:
     """Hands incoming tasks to one agent of the session, and its words back."""
 
-    def __init__(self, book: Book, worker_id: str) -> None:
+    def __init__(self, book: Book, shelf: Shelf, worker_id: str) -> None:
         self._book = book
+        self._shelf = shelf
         self._worker_id = worker_id
 
     async def start(self, task: Task) -> AsyncGenerator[Step]:
@@ -32,16 +35,15 @@ class AgentTasks:
         if not self._book.view.workers[self._worker_id].alive:
             yield rejected("this agent has ended")
             return
-        asked = request(
-            message_id, f"a2a/{task.id}", self._worker_id, turn.text, thread="a2a", verified=False
-        )
+        text = await offload(packed, self._shelf, turn.text)
+        asked = request(message_id, f"a2a/{task.id}", self._worker_id, text, thread="a2a", verified=False)
         await self._book.record(asked)
         yield working("queued for the agent")
         async for ended in follow(self._book, self._worker_id, message_id):
             if ended is None:
                 yield working("the agent has read it")
             elif ended.answered:
-                yield artifact(ended.text, name="answer")
+                yield artifact(await offload(text_here, self._shelf, ended.text), name="answer")
                 yield completed()
             else:
                 yield completed(ended.text) if ended.done else failed(ended.text)
@@ -56,7 +58,7 @@ class AgentTasks:
         await self._book.record(note)
 
 
-def share_with_a2a(book: Book, folder: Path, session_id: str) -> Share:
+def share_with_a2a(book: Book, shelf: Shelf, folder: Path, session_id: str) -> Share:
     """One connection for an agent's mail and for its A2A tasks, which are kept in *folder*."""
 
     @asynccontextmanager
@@ -65,7 +67,7 @@ def share_with_a2a(book: Book, folder: Path, session_id: str) -> Share:
         mail, tasks = board.branch(), board.branch()
         store = FolderTaskStore(ensure_private(folder / worker_id))
         me = Address(ORG, session_id, worker_id)
-        async with board, Responder(tasks, me, AgentTasks(book, worker_id), store=store, resume=True):
+        async with board, Responder(tasks, me, AgentTasks(book, shelf, worker_id), store=store, resume=True):
             yield mail
 
     return share

@@ -112,7 +112,7 @@ async def join_bus(gear: Gear) -> Carrier | None:
             broker_url=created.broker,
             compat=swarmbus.NAME if swarmbus.NAME in created.bus_compat else "",
             env=gear.environment,
-            share=share_with_a2a(gear.book, gear.folder / "a2a", created.session_id),
+            share=share_with_a2a(gear.book, gear.shelf, gear.folder / "a2a", created.session_id),
         )
     except OrchestrError as exc:
         found = NoBus(f"{exc}. {exc.hint}")

@@ -51,6 +51,7 @@ class Executor(AgentExecutor):
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []
+        self.continued: list[bool] = []
         self.cancelled: list[str] = []
         self.go_on = asyncio.Event()
         self.stoppable = True
@@ -58,6 +59,7 @@ class Executor(AgentExecutor):
     async def execute(self, context: RequestContext, event_queue: EventQueue) -> None:
         text = context.get_user_input()
         self.asked.append((context.call_context.user.user_name if context.call_context else "", text))
+        self.continued.append(context.current_task is not None)
         if text == "no task":
             said = pb.Message(
                 message_id="said",
@@ -186,6 +188,7 @@ async def test_a_question_and_its_answer_are_one_task(bus: Bus, executor: Execut
         assert done.task.status.state == pb.TASK_STATE_COMPLETED
         assert done.task.id == asked.task.id
     assert [text for _, text in executor.asked] == ["ask me", "blue"]
+    assert executor.continued == [False, True]
 
 
 async def test_cancelling_reaches_the_agent(bus: Bus, executor: Executor) -> None:
@@ -277,6 +280,7 @@ async def test_a_question_is_answered_after_a_restart(bus: Bus, executor: Execut
         task = await requester.ask(BEN, answer)
     assert task.state is TaskState.COMPLETED
     assert [text for _, text in executor.asked] == ["ask me", "blue"]
+    assert executor.continued == [False, True]
     await kept.aclose()
 
 

@@ -1,6 +1,7 @@
 """Agents of different sessions write to one another over the private broker."""
 
 import asyncio
+import secrets
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from agentorchestr.a2a.requester import Requester, new_message
 from agentorchestr.a2a.states import TaskState
 from agentorchestr.a2a.tasks import Task
+from agentorchestr.bus import Bus
 from agentorchestr.journal.mailbox import MailStore
 from agentorchestr.journal.mailbox_tasks import Side
 from agentorchestr.journal.reducer import derive
@@ -20,6 +22,7 @@ from agentorchestr.model.view import SessionView
 from agentorchestr.mqtt.broker import ensure_broker
 from agentorchestr.mqtt.connection import MqttConnection
 from agentorchestr.mqtt.logins import add_login
+from agentorchestr.swarm.artifacts import ref_of
 from tests.conftest import make_repo
 from tests.e2e.conftest import Product
 from tests.e2e.test_sessions import CHECK, wait_for
@@ -143,3 +146,35 @@ def test_a_worker_delegates_a_task_to_a_worker_of_another_session(
         (task,) = store.tasks.recent(Address("agentorchestr", giver, "w1"), Side.REQUESTER, limit=5)
     assert task.state is DelegatedState.COMPLETED
     assert task.result == "it is 8080"
+
+
+TELLS_MUCH = LISTENER.replace(
+    'tool = "report_progress", args = { message = "listening" }',
+    'tool = "send_message", args = { to = "local/ann", body = "MUCH" }',
+)
+
+
+@NEEDS_BROKER
+def test_large_messages_leave_and_enter_a_session_byte_for_byte(
+    product: Product, repo: Path, scenario: Scenario
+) -> None:
+    much, more = secrets.token_hex(500_000), f"the port is 7\n{secrets.token_hex(50_000)}"
+
+    async def talk() -> SessionView:
+        async with Bus("ann", env=product.env) as ann, asyncio.timeout(60):
+            async for letter in ann.messages():
+                assert await ann.fetch(letter) == much.encode()
+                sent = await ann.send(letter.sender, more)
+                await ann.wait_for(sent.letter_id, "acted")
+                break
+        return next(iter(views(product).values()))
+
+    path = scenario(TELLS_MUCH.replace("MUCH", much))
+    process = product.start(*GOAL, cwd=repo, AGENTORCHESTR_PRACTICE_SCENARIO=path)
+    view = asyncio.run(talk())
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    (letter,) = [m for m in view.messages.values() if "/" in m.sender]
+    ref = ref_of(letter.body)
+    assert ref is not None
+    assert (product.paths.artifacts / ref.sha256).read_text() == more

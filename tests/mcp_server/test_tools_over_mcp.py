@@ -15,6 +15,7 @@ pytestmark = pytest.mark.anyio
 
 MAIL = {
     "send_message", "broadcast", "read_inbox", "wait_for_message", "list_agents", "delegate", "task_status",
+    "fetch_artifact",
 }  # fmt: skip
 LEAD = MAIL | {
     "spawn_worker", "read_worker_output", "send_to_worker", "wait_for_worker", "wait_for_any", "list_workers",
