@@ -14,7 +14,7 @@ from agentorchestr.swarm.delegation import Delegation
 from agentorchestr.swarm.directory import Directory
 from agentorchestr.swarm.exchange import Exchange
 from agentorchestr.swarm.picking import Patience
-from agentorchestr.swarm.task_wire import Update, Word, task_letter
+from agentorchestr.swarm.task_wire import Update, Word, cancel_letter, task_letter
 from tests.swarm.conftest import Post, soon
 from tests.swarm.transport_contract import ANN, BEN, CAT
 
@@ -302,7 +302,7 @@ async def test_only_its_requester_cancels_a_task(post: Post) -> None:
     async with requester(post) as ann, requester(post, CAT) as cat, assignee(post, BEN) as (_, ben):
         task = await ann.tasks.delegate("x", to=BEN)
         got = await next_task(ben)
-        letter = cat.tasks._cancel_letter(replace(got, attempt=9), BEN, "forged")
+        letter = cancel_letter(CAT, replace(got, attempt=9), BEN, "forged", now=cat.exchange.clock.now())
         sent = await cat.exchange.send(letter)
         await soon(lambda: is_handled(cat.exchange, sent.letter_id))
         reused = replace(got, requester=CAT, attempt=9, text="mine now")
