@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from agentorchestr.errors import ToolRefused
 from agentorchestr.model import facts as f
-from agentorchestr.model.mail import Address, DelegatedTask
+from agentorchestr.model.mail import INLINE_BYTES, Address, DelegatedTask
 from agentorchestr.model.view import SessionView, WorkerView
 from agentorchestr.process import offload
 from agentorchestr.supervisor import told
@@ -131,7 +131,8 @@ class MailDesk:
 
     async def _fitted(self, body: str) -> str:
         """*body*, or what stands for it in a message when it is too large for one."""
-        return await offload(packed, self._gear.shelf, body)
+        small = len(body) <= INLINE_BYTES // 4
+        return body if small else await offload(packed, self._gear.shelf, body)
 
     async def fetch_artifact(self, some_id: str, *, offset: int) -> Reply:
         """Where a large body of a message, or result of a task, is, and its text from *offset* on."""

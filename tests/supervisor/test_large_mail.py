@@ -28,7 +28,7 @@ async def test_a_large_message_is_fetched_as_it_was_sent(book: Any, tmp_path: Pa
     await book.record(*lives("w1"), *lives("w2"))
     body = secrets.token_hex(size // 2)
     sent = await desk(book, tmp_path, "w1").send_message(
-        "w2", body, subject="", priority="normal", answers=""
+        "w2", body, subject="", priority="normal", answers="", operation=""
     )
     reader = desk(book, tmp_path, "w2")
     [message] = (await reader.read_inbox())["messages"]  # type: ignore[misc]
@@ -46,8 +46,10 @@ async def test_a_large_message_is_fetched_as_it_was_sent(book: Any, tmp_path: Pa
 async def test_only_the_receiver_fetches_a_message(book: Any, tmp_path: Path) -> None:
     await book.record(*lives("w1"), *lives("w2"), *lives("w3"))
     sender = desk(book, tmp_path, "w1")
-    sent = await sender.send_message("w2", "x" * 100_000, subject="", priority="normal", answers="")
-    small = await sender.send_message("w3", "x", subject="", priority="normal", answers="")
+    sent = await sender.send_message(
+        "w2", "x" * 100_000, subject="", priority="normal", answers="", operation=""
+    )
+    small = await sender.send_message("w3", "x", subject="", priority="normal", answers="", operation="")
     for message_id in (sent["message_id"], small["message_id"], "unknown"):
         with pytest.raises(ToolRefused, match="nothing to fetch"):
             await desk(book, tmp_path, "w3").fetch_artifact(str(message_id), offset=0)

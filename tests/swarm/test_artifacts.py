@@ -11,7 +11,7 @@ import pytest
 
 from agentorchestr.errors import UsageError
 from agentorchestr.model.carrier import Delivered, Properties
-from agentorchestr.model.mail import Address, Letter
+from agentorchestr.model.mail import Address, Letter, LetterState
 from agentorchestr.swarm import topics
 from agentorchestr.swarm.artifacts import ARTIFACT_BYTES, ArtifactRef, Shelf, Want, excerpt, packed, ref_of
 from agentorchestr.swarm.exchange import Exchange
@@ -77,17 +77,21 @@ async def test_nobody_gets_what_no_letter_named_to_him(post: Post) -> None:
 
 @on_the_bus
 async def test_a_fetch_waits_for_who_has_it_and_goes_on_after_a_restart(local: Post) -> None:
-    content = secrets.token_bytes(5 * PIECE_BYTES)
-    async with keeper(local, ANN) as (ann, kept):
-        ref = await name_to(ann, kept, content)
-    async with keeper(local, BEN) as (_, fetched):
+    content, shelf = secrets.token_bytes(5 * PIECE_BYTES), Shelf(local.folder / "shelf-ben")
+    async with keeper(local, ANN) as (ann, kept), keeper(local, BEN) as (_, fetched):
+        ref = kept.shelf.put(content)
+        file = kept.shelf.find(ref)
+        assert file is not None
+        file.rename(local.folder / "away")
+        sent = await ann.send(Letter("", ANN, BEN, ref.write()))
+        await ann.wait_for(sent.letter_id, LetterState.RECEIVED, timeout_s=10)
         with pytest.raises(NotFetched, match="not fetched"):
             await fetched.fetch(ANN, ref, timeout_s=0.3)
-    shelf = Shelf(local.folder / "shelf-ben")
     assert [want.ref for want in shelf.wanted(BEN)] == [ref]
-    async with keeper(local, ANN), keeper(local, BEN) as (_, fetched):
-        await soon(lambda: fetched.shelf.find(ref) is not None and not list(shelf.wanted(BEN)))
-        assert (await fetched.fetch(ANN, ref, timeout_s=1)).read_bytes() == content
+    (local.folder / "away").rename(file)
+    async with keeper(local, ANN), keeper(local, BEN):
+        await soon(lambda: shelf.find(ref) is not None and not list(shelf.wanted(BEN)))
+    assert (shelf.folder / ref.sha256).read_bytes() == content
 
 
 @on_the_bus
