@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 TOP = Path(__file__).parent.parent
-SCRIPTS = ("scripts/run", "scripts/test", "scripts/setup.bash", "scripts/install-real-agents", ".ci/run")
+SCRIPTS = (
+    "scripts/run",
+    "scripts/test",
+    "scripts/setup.bash",
+    "scripts/install-real-agents",
+    "scripts/install-neighbours",
+    ".ci/run",
+)
 REAL_PROGRAMS = (
     *("bash", "sh", "true", "env", "sleep", "dirname", "basename", "cat", "tail", "grep", "cksum"),
     *("mkdir", "mktemp", "rm", "cp", "ln", "chmod", "touch"),

@@ -1,5 +1,6 @@
 """Agents that speak swarmbus, too, on the private broker; its side is played by raw connections."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -41,15 +42,12 @@ def login_of(place: Callable[[str], Place], name: str) -> tuple[SwarmbusLogin, L
 
 
 @asynccontextmanager
-async def neighbour(
-    place: Callable[[str], Place], name: str = "planner", *, client_id: str = ""
-) -> AsyncIterator[MqttConnection]:
-    """A client as swarmbus is one: over TCP, under any client id."""
+async def neighbour(place: Callable[[str], Place], name: str = "planner") -> AsyncIterator[MqttConnection]:
+    """A client as swarmbus is one: over TCP, under any client id. Nothing in the block waits for ever."""
     made, login = login_of(place, name)
     endpoint = Endpoint(host="127.0.0.1", port=made.port)
-    async with MqttConnection(
-        endpoint, client_id=client_id or f"swarmbus-{name}", login=login, will=None
-    ) as line:
+    made_line = MqttConnection(endpoint, client_id=f"swarmbus-{name}", login=login, will=None)
+    async with asyncio.timeout(60), made_line as line:
         assert await line.wait_connected(timeout_s=10)
         yield line
 
@@ -65,6 +63,8 @@ async def test_hostile_messages_disturb_nobody(env: dict[str, str], place: Calla
             await planner.publish("agents/broadcast", payload)
         for payload in (b"[]", b"\xff", b'{"agent": "boss", "status": "online"}'):
             await planner.publish("agents/planner/presence", payload, retain=True)
+        # More than a receiver is handed before it acknowledges some.
+        await asyncio.gather(*(planner.publish("agents/ben/inbox", b"[]") for _ in range(600)))
         for _ in range(3):
             await planner.publish("agents/ben/inbox", told(id="same"))
         await planner.publish("agents/ben/inbox", told(id="last", **{"from": "ben"}))
@@ -282,3 +282,25 @@ async def test_a_command_says_it_in_both_forms_without_an_instance(
             ("ann", "broadcast", "everybody"),
         ]
         assert [one.body for one in await first(ben.messages(), 2)] == ["some", "everybody"]
+
+
+async def test_a_client_under_another_name_gets_nothing_that_waits_and_nothing_is_lost(
+    env: dict[str, str], place: Callable[[str], Place]
+) -> None:
+    made, login = login_of(place, "planner")
+    endpoint = Endpoint(host="127.0.0.1", port=made.port)
+    async with Bus("ben", env=env) as ben:
+        address = str(ben.me)
+    async with asyncio.timeout(60), Bus("ann", env=env) as ann:
+        letter = await ann.send("ben", "for ben")
+        await ann.wait_for(letter.letter_id, LetterState.SENT)
+        async with MqttConnection(endpoint, client_id=address, login=login, will=None) as thief:
+            await thief.subscribe(["agents/planner/inbox"])
+            await thief.publish("agents/planner/inbox", b"mine")
+            async for message in thief.messages():
+                # Cards are for everybody; letters are not.
+                assert message.topic.startswith(("$a2a/v1/discovery/", "agents/planner/"))
+                if message.payload == b"mine":
+                    break
+        async with Bus("ben", env=env) as ben:
+            assert [one.body for one in await first(ben.messages(), 1)] == ["for ben"]
