@@ -127,7 +127,7 @@ class SentLetters:
     def address(self, worker_id: str) -> Address:
         return Address("agentorchestr", "s1", worker_id)
 
-    def check(self, _: Address) -> None:
+    def check(self, _: Address, body: str = "") -> None:
         """Every address is reached."""
 
     def member(self, _: str) -> Any:
