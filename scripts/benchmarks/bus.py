@@ -3,13 +3,14 @@
 import statistics
 from collections.abc import Iterator, Sequence
 
+from scripts.benchmarks.bus_commands import measure_commands
 from scripts.benchmarks.bus_runs import Ends, Outcome, one_run, private_broker
 from scripts.benchmarks.bus_sides import AIOMQTT, OURS, PAHO, Side
 from scripts.benchmarks.measuring import Figure, Group
 
 PAIRS = 8
 ROUNDS = 5
-AWAITED, PIPELINED, PACED, EACH_OF_MANY = 3000, 8000, 400, 1000
+AWAITED, PIPELINED, PACED, EACH_OF_MANY = 4000, 8000, 400, 1000
 
 
 def measure_bus() -> Iterator[Figure]:
@@ -18,6 +19,7 @@ def measure_bus() -> Iterator[Figure]:
         yield from _one_to_one(ends)
         yield from _many_to_many(ends)
         yield from _one_way(ends)
+        yield from measure_commands(ends)
 
 
 def _one_to_one(ends: Ends) -> Iterator[Figure]:

@@ -1,6 +1,7 @@
 """One run of senders against receivers: each a process of its own, all let go at one moment."""
 
 import multiprocessing
+import os
 import shutil
 import tempfile
 import time
@@ -33,6 +34,8 @@ class Ends:
 
     endpoint: Endpoint
     logins: dict[Address, Login]
+    env: dict[str, str]
+    """What a command needs to find that broker."""
 
     def names(self, word: str, count: int) -> tuple[Address, ...]:
         """*count* of those that are called *word*, with a number."""
@@ -57,7 +60,8 @@ class Outcome:
 def private_broker(pairs: int) -> Iterator[Ends]:
     """The product's own broker in a folder of its own, with *pairs* senders and receivers."""
     home = Path(tempfile.mkdtemp(prefix="ao-"))
-    paths = Paths.from_env({"HOME": str(home), "XDG_RUNTIME_DIR": str(home)})
+    env = {"HOME": str(home), "XDG_RUNTIME_DIR": str(home)}
+    paths = Paths.from_env(env)
     broker = ensure_broker(paths)
     try:
         names = [
@@ -65,7 +69,8 @@ def private_broker(pairs: int) -> Iterator[Ends]:
             for word in ("sender", "receiver")
             for number in range(pairs)
         ]
-        yield Ends(broker.endpoint_unix, {name: add_login(paths, name) for name in names})
+        logins = {name: add_login(paths, name) for name in names}
+        yield Ends(broker.endpoint_unix, logins, env | {"PATH": os.environ["PATH"]})
     finally:
         stop_broker(paths)
         shutil.rmtree(home, ignore_errors=True)

@@ -1,12 +1,18 @@
 """Run the groups that were asked for, and print one table. Ends with 1 when a limit is not kept."""
 
 import argparse
+import contextlib
 import os
 import platform
 import signal
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
 
+from agentorchestr.errors import MissingDependency
+from agentorchestr.mqtt.broker import find_mosquitto
 from scripts.benchmarks import bus, bus_swarmbus, spawning, start, supervising, waking
 from scripts.benchmarks.measuring import Figure, Group
 
@@ -61,10 +67,27 @@ def _machine() -> str:
     versions = [
         f"Python {platform.python_version()}",
         *(_said(program, flag) for program, flag in (("git", "--version"), ("tmux", "-V"))),
+        f"SQLite {sqlite3.sqlite_version}",
+        *_installed("paho-mqtt", "aiomqtt"),
+        *_broker(),
     ]
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
     load = f"{os.getloadavg()[0]:.1f}"
     return f"{system}, {os.cpu_count()} cores, load {load} before; {', '.join(versions)}\n"
+
+
+def _installed(*packages: str) -> Iterator[str]:
+    for package in packages:
+        with contextlib.suppress(PackageNotFoundError):
+            yield f"{package} {version(package)}"
+
+
+def _broker() -> Iterator[str]:
+    """Its version is the first line of its help text, which ends with 3."""
+    with contextlib.suppress(MissingDependency):
+        program = find_mosquitto(os.environ["PATH"])
+        shown = subprocess.run([program, "-h"], check=False, capture_output=True, text=True).stdout
+        yield shown.partition("\n")[0]
 
 
 def _said(program: str, flag: str) -> str:
