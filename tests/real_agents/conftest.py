@@ -1,5 +1,6 @@
 """The real agents of the machine, a scripted model, and a home for both."""
 
+import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
@@ -11,12 +12,15 @@ from agentorchestr.agents.asking import locate
 from agentorchestr.agents.catalogue import load_catalogue
 from agentorchestr.agents.launch import LaunchRequest, build_launch
 from agentorchestr.agents.trust import trust_repository
-from tests.conftest import git
+from agentorchestr.paths import Paths
+from tests.conftest import git, make_repo
 from tests.real_agents import binaries
 from tests.real_agents.mcp_stub import McpStub
 from tests.real_agents.pane import Pane
 from tests.real_agents.started import HOOK, PROMPT, Started
-from tests.scripted_model.scenario import Part, Rule, Scenario, by_rules, call, say
+from tests.real_agents.whole_goal import FILES
+from tests.real_agents.world import World
+from tests.scripted_model.scenario import ECHO, Part, Rule, Scenario, by_rules, call, say
 from tests.scripted_model.server import ScriptedModel
 
 BRIEF = "write hello into greeting.txt"
@@ -100,3 +104,18 @@ def start(
         return Started(spec, launch, Pane(tmux_socket, launch.argv, launch.cwd, launch.env), spool)
 
     return started
+
+
+@pytest.fixture
+def world(private_home: dict[str, str], tmp_path: Path) -> Iterator[World]:
+    project = make_repo(tmp_path / "project", FILES)
+    (project / "README.md").write_text("a calculator, and my unsaved words\n")
+    (project / "private.txt").write_text("not for git\n")
+    with ScriptedModel(ECHO) as model:
+        env = binaries.at_home(private_home, model_url=model.url)
+        env["PYTHONPATH"] = str(Path(__file__).parents[2])
+        found = World(env, project, model, Paths.from_env(env))
+        yield found
+        found.ours("stop")
+        tmux = ["tmux", "-S", str(found.paths.tmux_socket), "kill-server"]
+        subprocess.run(tmux, check=False, capture_output=True)

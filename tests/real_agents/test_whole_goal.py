@@ -3,23 +3,16 @@
 import json
 import re
 import subprocess
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
-import psutil
 import pytest
 
 from agentorchestr.clock import until
-from agentorchestr.paths import Paths
 from agentorchestr.process import marked
-from tests.conftest import git, make_repo
+from tests.conftest import git
 from tests.real_agents import binaries
 from tests.real_agents.onlooker import Onlooker
-from tests.real_agents.whole_goal import BRIEF_LINE, CHECKS, FILES, GOAL, TASKS, lead_events, scenario
-from tests.scripted_model.scenario import ECHO
-from tests.scripted_model.server import ScriptedModel
+from tests.real_agents.whole_goal import BRIEF_LINE, CHECKS, GOAL, TASKS, lead_events, scenario
+from tests.real_agents.world import World, told
 
 pytestmark = [pytest.mark.real_agents, pytest.mark.slow]
 
@@ -32,56 +25,6 @@ DIALOGS = re.compile(
 DOORBELL = re.compile(
     r"Call \S*(?:wait_for_any|get_brief) to |^You stopped without|^No worker is at work|^Your last turn failed"
 )
-
-
-@dataclass
-class World:
-    """A person's machine: a home with both agents set up, a repository with unsaved work, a model."""
-
-    env: dict[str, str]
-    project: Path
-    model: ScriptedModel
-    paths: Paths
-
-    def ours(self, *words: str, limit_s: float = 30) -> subprocess.CompletedProcess[str]:
-        argv = [sys.executable, "-m", "agentorchestr", *words]
-        return subprocess.run(
-            argv,
-            check=False,
-            cwd=self.project,
-            env=self.env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=limit_s,
-        )
-
-    def living(self) -> list[str]:
-        """The command lines of all processes whose home is this one."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                home = process.environ().get("HOME")
-                if home == self.env["HOME"] and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(" ".join(process.cmdline()))
-            except psutil.Error:
-                continue
-        return found
-
-
-@pytest.fixture
-def world(private_home: dict[str, str], tmp_path: Path) -> Iterator[World]:
-    project = make_repo(tmp_path / "project", FILES)
-    (project / "README.md").write_text("a calculator, and my unsaved words\n")
-    (project / "private.txt").write_text("not for git\n")
-    with ScriptedModel(ECHO) as model:
-        env = binaries.at_home(private_home, model_url=model.url)
-        env["PYTHONPATH"] = str(Path(__file__).parents[2])
-        found = World(env, project, model, Paths.from_env(env))
-        yield found
-        found.ours("stop")
-        tmux = ["tmux", "-S", str(found.paths.tmux_socket), "kill-server"]
-        subprocess.run(tmux, check=False, capture_output=True)
 
 
 @pytest.mark.parametrize(
@@ -115,11 +58,6 @@ def test_a_goal_comes_to_a_verified_merge(
     assert_parts_were_played(world, lead, worker)
     assert_tokens_agree(world)
     assert_nothing_is_left(world)
-
-
-def told(model: ScriptedModel) -> str:
-    begin = model.records[0].at if model.records else 0.0
-    return "\n".join(f"{record.at - begin:6.1f} s {record.line()}" for record in model.records)
 
 
 def session_id(world: World) -> str:
