@@ -36,6 +36,7 @@ class Directory:
         self._back: dict[bytes, asyncio.Event] = {}
         self._mine = topics.own_reply(exchange.me, "directory")
         self._listening = False
+        self._starting = asyncio.Lock()
 
     async def complete(self, *, timeout_s: float = 5.0) -> bool:
         """Whether every card on the carrier is known now, or False after *timeout_s*.
@@ -44,10 +45,12 @@ class Directory:
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                if not self._listening:
-                    self._listening = True
-                    await self._exchange.listen([self._mine], self._see_sentinel)
-                    await self._exchange.listen([topics.CARDS], self._see_card)
+                # Whoever comes second must not ask before the cards are on their way.
+                async with self._starting:
+                    if not self._listening:
+                        await self._exchange.listen([self._mine], self._see_sentinel)
+                        await self._exchange.listen([topics.CARDS], self._see_card)
+                        self._listening = True
                 while not await self._ask():
                     await self._exchange.transport.wait_connected(timeout_s=timeout_s)
                 return True

@@ -1,5 +1,6 @@
 """Who is on the carrier, and what cannot mislead us about it."""
 
+import asyncio
 import json
 from dataclasses import replace
 
@@ -34,6 +35,19 @@ async def test_the_first_listing_is_complete(local: Post) -> None:
         directory = Directory(ann)
         assert await directory.complete()
         assert {card.address for card in directory.agents()} == {ANN, *many}
+
+
+async def test_two_that_ask_at_once_both_get_the_whole_list(post: Post) -> None:
+    async def listed(directory: Directory) -> set[Address]:
+        assert await directory.complete()
+        return {card.address for card in directory.agents()}
+
+    async with post.agent(BEN):
+        for _ in range(5):
+            async with post.agent(ANN) as ann:
+                directory = Directory(ann)
+                first, second = await asyncio.gather(listed(directory), listed(directory))
+                assert first == second == {ANN, BEN}
 
 
 async def test_a_card_tells_what_its_agent_said(post: Post) -> None:
