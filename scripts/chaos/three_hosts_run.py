@@ -133,15 +133,23 @@ def cut(three: Three, *, out_s: float, letters: int) -> Cut:
     time.sleep(max(out_s - (time.monotonic() - began), 0))
     three.net.mend("right")
     began = time.monotonic()
-    three.bus("right", "send", SENDERS["left"], "and this one", agent=PERSONS["right"])
+    again = until(lambda: sent_again(three), "a command sends again")
     ended = told(giving)
     giving.communicate()
     until(lambda: all(settled(three, host, letters) for host in SENDERS), "all is told", within_s=SETTLES_S)
     settled_s = time.monotonic() - began
-    until(lambda: len(three.acted("left")) >= letters + 2, "what was typed behind the cut arrives")
+    until(lambda: typed["id"] in three.acted("left"), "what was typed behind the cut arrives")
+    until(lambda: again in three.acted("left"), "what was typed after it arrives")
     task = f"{ended['state']}: {ended['result'] or ended['why']}"
     lost, twice, unverified = judge(three, letters)
     return Cut(out_s, 2 * letters, lost, twice, unverified, settled_s, task, str(typed["why"]))
+
+
+def sent_again(three: Three) -> str:
+    """The id of a letter that was typed and went out; with it goes what waited."""
+    said = three.bus("right", "send", SENDERS["left"], "and this one", agent=PERSONS["right"])
+    letter = said["letters"][0]
+    return "" if letter["state"] == "stored" else str(letter["id"])
 
 
 def settled(three: Three, host: str, letters: int) -> bool:
@@ -160,10 +168,13 @@ def judge(three: Three, letters: int) -> tuple[int, int, int]:
     """How many letters were lost, acted on twice, and from a sender that is not proven."""
     acted = {host: three.entries(host) for host in SENDERS}
     ids = {host: [entry["id"] for entry in entries] for host, entries in acted.items()}
-    # The left one also got the two letters that were typed.
-    lost = sum(letters - len(set(found)) for found in ids.values()) + 2
+    # Letters that a person typed come on top.
+    known = [
+        entry["id"] for entries in acted.values() for entry in entries if entry["from"] in SENDERS.values()
+    ]
+    lost = letters * len(SENDERS) - len(set(known))
     twice = sum(len(found) - len(set(found)) for found in ids.values())
-    return lost, twice, sum(not entry["verified"] for entries in acted.values() for entry in entries)
+    return lost, twice, sum(not entry["verified"] for entry in everything)
 
 
 def gone(three: Three) -> float:
