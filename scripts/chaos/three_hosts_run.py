@@ -166,15 +166,12 @@ def outbox(three: Three, host: str) -> list[LetterState]:
 
 def judge(three: Three, letters: int) -> tuple[int, int, int]:
     """How many letters were lost, acted on twice, and from a sender that is not proven."""
-    acted = {host: three.entries(host) for host in SENDERS}
-    ids = {host: [entry["id"] for entry in entries] for host, entries in acted.items()}
-    # Letters that a person typed come on top.
-    known = [
-        entry["id"] for entries in acted.values() for entry in entries if entry["from"] in SENDERS.values()
-    ]
+    entries = [entry for host in SENDERS for entry in three.entries(host)]
+    # What a person typed comes on top.
+    known = [entry["id"] for entry in entries if entry["from"] in SENDERS.values()]
     lost = letters * len(SENDERS) - len(set(known))
-    twice = sum(len(found) - len(set(found)) for found in ids.values())
-    return lost, twice, sum(not entry["verified"] for entry in everything)
+    twice = len(entries) - len({entry["id"] for entry in entries})
+    return lost, twice, sum(not entry["verified"] for entry in entries)
 
 
 def gone(three: Three) -> float:
