@@ -14,7 +14,19 @@ NEEDS_DISK = pytest.mark.skipif(bool(why_not()), reason=why_not())
 def test_a_storm_of_kills_loses_and_doubles_nothing_and_nobody_lies(
     private_home: dict[str, str], short_dir: Path
 ) -> None:
-    plan = Plan(agents=3, letters=240, pace_s=0.02, kill_every_s=1.0, back_s=1.0, seed="short", limit_s=180)
+    # What the broker holds for the one that is away is lost with each kill: letters, not the word of them.
+    plan = Plan(
+        agents=3,
+        senders=2,
+        away=("a2",),
+        letters=240,
+        pace_s=0.03,
+        kill_every_s=1.0,
+        broker_share=0.8,
+        back_s=1.0,
+        seed="short",
+        limit_s=180,
+    )
     found = Storm(plan, private_home, short_dir).run()
     assert (found.lost, found.acted_twice, found.told_falsely, found.not_told) == (0, 0, 0, 0)
     assert found.notes == []

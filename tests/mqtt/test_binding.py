@@ -65,7 +65,7 @@ async def test_rules_by_login_bind_names_whatever_the_client_id(serve: Serve) ->
     assert await binds_names(serve(ACL), LOGIN, ANN)
 
 
-@pytest.mark.parametrize("rules", [BY_CLIENT_ID, "topic readwrite #\n"], ids=["by client id", "none"])
+@pytest.mark.parametrize("rules", [BY_CLIENT_ID, "pattern readwrite #\n"], ids=["by client id", "none"])
 async def test_who_may_choose_a_name_is_not_bound_to_it(serve: Serve, rules: str) -> None:
     assert not await binds_names(serve(rules), LOGIN, ANN)
 
