@@ -152,7 +152,7 @@ def full_receiver(disk: Disk) -> Found:
     with small_disk(disk.home("ben").folder) as grow:
         for name in ("ann", "ben", "cat"):
             disk.start(name)
-        sent = [disk.send("ann", "ben", BODY)[0] for _ in range(MANY // 2)]
+        sent = [disk.send("ann", "ben", BODY)[0] for _ in range(MANY // 3)]
         assert all(sent)
         other, _ = disk.send("ann", "cat", "are you well?")
         assert until(lambda: disk.state("ann", other) == "received", within_s=30, every_s=0.1)
