@@ -1,9 +1,7 @@
 """Whatever is ended at whatever moment: no program, worktree or secret of ours stays behind."""
 
-import json
 import os
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +10,7 @@ import pytest
 from agentorchestr.clock import until
 from agentorchestr.model.states import LEAD, Outcome
 from agentorchestr.model.view import SessionView
-from agentorchestr.process import marked, start_time
-from agentorchestr.process_table import close_scope, open_scope
+from agentorchestr.process import marked
 from agentorchestr.tmux.server import TmuxServer
 from tests.conftest import git
 from tests.e2e.conftest import Product
@@ -157,51 +154,4 @@ def test_a_lead_that_always_dies_ends_the_session_with_its_last_words(
     assert view.workers[LEAD].exit_status == 1
     assert "is not UTF-8 TOML" in view.goal_summary
     assert "\n" not in view.goal_summary
-    product.assert_nothing_left()
-
-
-SERVERS = """
-import os, subprocess, sys
-IDLE = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(300)"
-def leave(name, **options):
-    if os.fork():
-        os.wait()
-        return
-    os.setsid()
-    child = subprocess.Popen([sys.executable, "-c", IDLE], start_new_session=True, **options)
-    open(os.path.join(sys.argv[1], name), "w").write(str(child.pid))
-    os._exit(0)
-null = {name: subprocess.DEVNULL for name in ("stdin", "stdout", "stderr")}
-leave("with-mark", **null)
-leave("without-mark", env={}, **null)
-"""
-"""What a careless agent does: two dev servers that detach, ignore SIGTERM, and one of which drops its environment."""
-
-
-@pytest.mark.parametrize("stopped", [True, False])
-def test_servers_an_agent_left_running_end_with_the_session(
-    product: Product, repo: Path, scenario: Scenario, tmp_path: Path, *, stopped: bool
-) -> None:
-    (tmp_path / "servers.py").write_text(SERVERS)
-    words = json.dumps([sys.executable, str(tmp_path / "servers.py"), str(tmp_path)])
-    leaves = f'{{ do = "shell", argv = {words} }},\n  {{ do = "commit"'
-    if stopped:
-        leaves = leaves.replace('{ do = "commit"', '{ do = "hang" },\n  { do = "commit"')
-    text = tasks(1).replace('{ do = "commit"', leaves)
-    process = product.start(*GOAL, cwd=repo, AGENTORCHESTR_PRACTICE_SCENARIO=scenario(text))
-    files = [tmp_path / "with-mark", tmp_path / "without-mark"]
-    assert until(lambda: all(file.exists() and file.read_text() for file in files), within_s=30)
-    servers = [int(file.read_text()) for file in files]
-    if stopped:
-        assert all(start_time(pid) is not None for pid in servers)
-        assert product.run("stop", cwd=repo).returncode == 0
-    said, _ = process.communicate(timeout=90)
-    assert process.returncode == (Outcome.CANCELLED if stopped else Outcome.DONE).exit_code, said
-    probe = open_scope("agentorchestr-test")
-    if probe is not None:
-        close_scope(probe)
-    else:
-        # Without a cgroup nobody can tell whose the second one is: it let go of everything at once.
-        os.kill(servers.pop(), signal.SIGKILL)
-    assert [pid for pid in servers if start_time(pid) is not None] == []
     product.assert_nothing_left()
