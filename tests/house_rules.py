@@ -56,7 +56,7 @@ LONGEST_FILE = 300
 LONGEST_FUNCTION = 50
 
 DESTRUCTIVE = re.compile(
-    r"\bworktree (remove|prune)\b|\breset\b.* --(hard|merge|keep)\b|\bclean -|\bcheckout\b.* (-f|--force|--)( |$)"
+    r"\bworktree (remove|prune)\b|\breset\b.* --(hard|merge|keep)\b|\bclean (-[a-zA-Z]|--force)|\bcheckout\b.* (-f|--force|--)( |$)"
     r"|\bbranch\b.* -[dD]\b|\bgit\b.* --force\b|\b(worktree|push|branch|switch|add|rm|mv)\b.* --force\b"
     r"|\bread-tree\b.* --reset\b|\bupdate-ref\b.* -d\b|\bstash (drop|clear|push|pop)\b|^ ?(\S+ -c )?rm -[a-zA-Z]*[rR]"
     r"|\bgit restore\b|\breflog (expire|delete)\b|\bgit (gc|prune)\b"
