@@ -36,7 +36,7 @@ class AgentHandler(Protocol):
     """Does the work of incoming tasks."""
 
     def start(self, task: Task) -> AsyncGenerator[Step]:
-        """Work on *task* and tell each step. The newest turn is ``task.history[-1]``.
+        """Work on *task* and tell each step. The newest turn is ``task.turns[-1]``.
 
         When the generator ends the task is completed, unless its last state was final or asks for something.
         ``start`` is called again for the same task when the requester went on after a question. An

@@ -38,6 +38,8 @@ class ReplyPath:
     rpc_id: RpcId
     asked_mode: str = ""
     """The artifact mode the requester wished for; we answer in JSON whatever it is."""
+    pool: str = ""
+    """The pool that was asked; empty when it was the agent itself."""
 
 
 @dataclass

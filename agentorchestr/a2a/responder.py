@@ -123,6 +123,7 @@ class Responder:
             properties.correlation,
             None,
             asked_mode=properties.user_value(names.ARTIFACT_MODE),
+            pool=self._topics.pool_of(incoming.topic),
         )
         try:
             request = self._read(incoming)
@@ -199,7 +200,7 @@ class Responder:
         self._new_tasks += 1
         if self._new_tasks % _PRUNE_EVERY == 0:
             self._prune()
-        return self._turns.first(message, self._asker(path))
+        return self._turns.first(message, self._asker(path), pool=path.pool)
 
     def _prune(self) -> None:
         limits = self._limits

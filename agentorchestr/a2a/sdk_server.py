@@ -142,9 +142,7 @@ class SdkAgent:
 
     async def start(self, task: Task) -> AsyncGenerator[Step]:
         """Send the newest turn to the handler and tell what comes."""
-        turn = sdk_message(
-            task.history[-1], task_id=self._theirs.get(task.id, ""), context_id=task.context_id
-        )
+        turn = sdk_message(task.turns[-1], task_id=self._theirs.get(task.id, ""), context_id=task.context_id)
         step: Step | None = None
         with errors_as_ours():
             async with aclosing(self._events(pb.SendMessageRequest(message=turn), task)) as events:

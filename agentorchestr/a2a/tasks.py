@@ -132,6 +132,11 @@ class Task:
         """Short for the status's state."""
         return self.status.state
 
+    @property
+    def turns(self) -> tuple[Message, ...]:
+        """What the requester said, oldest first; the history also has what the agent said meanwhile."""
+        return tuple(message for message in self.history if message.role is not Role.AGENT)
+
 
 @dataclass(frozen=True)
 class StatusUpdate:

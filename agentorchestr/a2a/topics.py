@@ -73,6 +73,16 @@ class Topics:
             return f"{self.prefix}/request/{to.org}/{to.unit}/pool/{to.name}"
         return f"{self.prefix}/request/{to}"
 
+    def pool_requests(self, org: str, unit: str) -> str:
+        """The requests of every pool of a unit."""
+        return f"{self.prefix}/request/{check_id(org)}/{check_id(unit)}/pool/+"
+
+    def pool_of(self, topic: str) -> str:
+        """The name of the pool whose request topic *topic* is; empty when it is none."""
+        levels = topic.removeprefix(f"{self.prefix}/request/").split("/")
+        is_pool = topic.startswith(f"{self.prefix}/request/") and levels[2:3] == ["pool"]
+        return levels[3] if is_pool and len(levels) == 4 else ""  # noqa: PLR2004 - org, unit, pool, name
+
     def shared_request(self, pool: Pool) -> str:
         """The filter of a pool's members; nobody publishes to it."""
         return f"$share/{pool.group}/{self.request(pool)}"

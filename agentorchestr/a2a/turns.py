@@ -13,6 +13,9 @@ from agentorchestr.clock import Clock
 ASKER = "a2a-ao-asker"
 """In a task's metadata: whose reply topic its request named. That agent, and no other, reads the answers."""
 
+POOL = "a2a-ao-pool"
+"""In a task's metadata: the pool whose request topic its request came on."""
+
 
 class Turns:
     """Turns messages into runs."""
@@ -22,8 +25,8 @@ class Turns:
         self._clock = clock
         self._max_open = max_open
 
-    def first(self, message: Message, asker: str) -> Run:
-        """Begin the new task of *message*. Raises ``A2AError`` when there is too much to do."""
+    def first(self, message: Message, asker: str, *, pool: str = "") -> Run:
+        """Begin the new task of *message*, asked of *pool*. Raises ``A2AError`` for too much to do."""
         if len(self._runs) >= self._max_open:
             raise A2AError(Fault.RESPONDER_UNAVAILABLE, "this agent has more than enough to do")
         now = self._clock.now()
@@ -32,7 +35,7 @@ class Turns:
         task = replace(
             submitted(message.task_id, context_id, at=now),
             history=(said,),
-            metadata={ASKER: asker} if asker else None,
+            metadata={name: value for name, value in ((ASKER, asker), (POOL, pool)) if value} or None,
         )
         return self._runs.begin(
             TaskRecord(task, (message.message_id,), asker, created_at=now, updated_at=now)

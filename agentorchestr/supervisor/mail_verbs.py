@@ -19,6 +19,8 @@ from agentorchestr.supervisor.reading import message_state, take_unread
 from agentorchestr.supervisor.replies import artifact_shown, message_line
 from agentorchestr.swarm.artifacts import packed, ref_of
 
+POOL_ROLE = "pool"
+"""A session's pools take A2A requests, and no letters."""
 SESSION, OUTSIDE = "session", "outside"
 """The scopes of a broadcast; ``everybody`` is both."""
 
@@ -212,6 +214,7 @@ class MailDesk:
             {"name": str(card.address), "role": card.role, "agent": card.program, "state": card.state}
             for card in directory.agents(online=True)
             if card.address.unit != self._gear.session_id
+            and card.role != POOL_ROLE
             and wanted in f"{card.role} {card.program} {' '.join(s.name for s in card.skills)}".lower()
         ]
 

@@ -30,7 +30,7 @@ class AgentTasks:
 
     async def start(self, task: Task) -> AsyncGenerator[Step]:
         """Queue the newest turn as a message; done when the agent answers it, or reports after reading it."""
-        turn = task.history[-1]
+        turn = task.turns[-1]
         message_id = f"a2a-{turn.message_id}"[:64]
         if not self._book.view.workers[self._worker_id].alive:
             yield rejected("this agent has ended")
@@ -38,24 +38,33 @@ class AgentTasks:
         text = await offload(packed, self._shelf, turn.text)
         asked = request(message_id, f"a2a/{task.id}", self._worker_id, text, thread="a2a", verified=False)
         await self._book.record(asked)
-        yield working("queued for the agent")
-        async for ended in follow(self._book, self._worker_id, message_id):
-            if ended is None:
-                yield working("the agent has read it")
-            elif ended.answered:
-                yield artifact(await offload(text_here, self._shelf, ended.text), name="answer")
-                yield completed()
-            else:
-                yield completed(ended.text) if ended.done else failed(ended.text)
+        async for step in steps_of_agent(self._book, self._shelf, self._worker_id, message_id):
+            yield step
 
     async def cancel(self, task: Task) -> None:
         """Tell the agent that nobody waits for this any more."""
-        turn = task.history[-1]
-        body = f"The request a2a-{turn.message_id} was cancelled by whoever made it. Leave it."
-        note = f.MessageQueued(
-            f"a2a-cancel-{turn.message_id}"[:64], f"a2a/{task.id}", self._worker_id, body, verified=False
-        )
-        await self._book.record(note)
+        turn = task.turns[-1]
+        await self._book.record(cancelled(task, self._worker_id, f"a2a-{turn.message_id}"))
+
+
+async def steps_of_agent(book: Book, shelf: Shelf, worker_id: str, message_id: str) -> AsyncGenerator[Step]:
+    """What comes of a request that was queued for an agent."""
+    yield working(f"queued for {worker_id}")
+    async for ended in follow(book, worker_id, message_id):
+        if ended is None:
+            yield working(f"{worker_id} has read it")
+        elif ended.answered:
+            yield artifact(await offload(text_here, shelf, ended.text), name="answer")
+            yield completed()
+        else:
+            yield completed(ended.text) if ended.done else failed(ended.text)
+
+
+def cancelled(task: Task, worker_id: str, message_id: str) -> f.MessageQueued:
+    """What tells an agent that nobody waits for its answer to *message_id* any more."""
+    body = f"The request {message_id} was cancelled by whoever made it. Leave it."
+    note_id = f"cancel-{message_id}"[:64]
+    return f.MessageQueued(note_id, f"a2a/{task.id}", worker_id, body, verified=False)
 
 
 def share_with_a2a(book: Book, shelf: Shelf, folder: Path, session_id: str) -> Share:

@@ -35,6 +35,7 @@ from agentorchestr.wiring.carrying import NoBus, close_carrier, open_carrier
 from agentorchestr.wiring.control import FINISHED_FILE, forget_secrets, write_control
 from agentorchestr.wiring.detection import catalogue, detect
 from agentorchestr.wiring.hubs import hub_door
+from agentorchestr.wiring.pools import address_of_pools, serve_pools
 from agentorchestr.wiring.starting import ENVIRONMENT_FILE
 from agentorchestr.worktree.pool import WorktreePool
 from agentorchestr.worktree.repository import Repository, find_repository
@@ -92,7 +93,11 @@ async def supervise(session_id: str, paths: Paths) -> SessionView:
         carrier = await join_bus(gear)
         try:
             session = Session(gear, pool, carrier=carrier)
-            await serve_until_ended(session, gear, listener, run_folder)
+            async with asyncio.TaskGroup() as beside:
+                pools = beside.create_task(serve_pools(gear, carrier)) if carrier is not None else None
+                await serve_until_ended(session, gear, listener, run_folder)
+                if pools is not None:
+                    pools.cancel()
         finally:
             await leave_bus(gear, carrier)
     (run_folder / FINISHED_FILE).touch(mode=0o600)
@@ -133,7 +138,8 @@ async def leave_bus(gear: Gear, carrier: Carrier | None) -> None:
     carrier.store.close()
     if gear.view.outcome is not None:
         ids = () if may_resume(gear.view.outcome) else tuple(gear.view.workers)
-        members = tuple(Address(ORG, gear.session_id, worker_id) for worker_id in ids)
+        pools = () if may_resume(gear.view.outcome) else (address_of_pools(gear.session_id),)
+        members = (*(Address(ORG, gear.session_id, worker_id) for worker_id in ids), *pools)
         await offload(close_carrier, gear.paths, gear.session_id, members, private=not gear.created.broker)
 
 

@@ -81,3 +81,15 @@ def test_P4_P5_all_members_make_the_same_group_name() -> None:
     assert len(long.group) <= GROUP_CHARS
     assert long.group != longer.group
     assert long.group == Pool("o" * 60, "u", "p").group
+
+
+def test_P1_the_name_of_a_pool_is_read_from_its_topic() -> None:
+    topics = PROFILE_TOPICS
+    assert topics.pool_of(topics.request(Pool("acme", "lab", "reviewer"))) == "reviewer"
+    assert topics.pool_requests("acme", "lab") == "$a2a/v1/request/acme/lab/pool/+"
+    for topic in (
+        "$a2a/v1/request/acme/lab/pool",
+        "$a2a/v1/request/acme/lab/ben/x",
+        "$a2a/v1/reply/acme/lab/pool/x",
+    ):
+        assert topics.pool_of(topic) == ""

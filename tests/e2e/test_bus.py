@@ -11,6 +11,7 @@ import pytest
 from agentorchestr.a2a.requester import Requester, new_message
 from agentorchestr.a2a.states import TaskState
 from agentorchestr.a2a.tasks import Task
+from agentorchestr.a2a.topics import Pool
 from agentorchestr.bus import Bus
 from agentorchestr.journal.mailbox import MailStore
 from agentorchestr.journal.mailbox_tasks import Side
@@ -99,20 +100,27 @@ ANSWERS = LISTENER.replace("the port is 7", "which port").replace(
 )
 
 
-async def ask_over_a2a(product: Product, session_id: str) -> Task:
+async def ask_over_a2a(product: Product, to: Address | Pool) -> Task:
     me = Address("somebody", "else", "asker")
     broker = ensure_broker(product.paths)
     login = add_login(product.paths, me)
     line = MqttConnection(broker.endpoint_unix, client_id=str(me), login=login, will=None)
     async with line, Requester(line, me) as requester, asyncio.timeout(40):
-        return await requester.ask(Address("agentorchestr", session_id, "w1"), new_message("which port?"))
+        task = await requester.ask(to, new_message("which port?"))
+        assert (await requester.get_task(to, task.id)).status == task.status
+        return task
 
 
 @NEEDS_BROKER
-def test_an_a2a_request_becomes_a_task_for_a_worker(product: Product, repo: Path, scenario: Scenario) -> None:
+@pytest.mark.parametrize("receiver", ["a worker", "a pool"])
+def test_an_a2a_request_becomes_a_task_for_a_worker(
+    product: Product, repo: Path, scenario: Scenario, receiver: str
+) -> None:
     process = product.start(*GOAL, cwd=repo, AGENTORCHESTR_PRACTICE_SCENARIO=scenario(ANSWERS))
     view = wait_for(product, lambda v: bool(v.team) and v.team[0].state is WorkerState.IDLE)
-    task = asyncio.run(ask_over_a2a(product, view.session_id))
+    unit = ("agentorchestr", view.session_id)
+    to = Address(*unit, "w1") if receiver == "a worker" else Pool(*unit, "implementer")
+    task = asyncio.run(ask_over_a2a(product, to))
     assert task.status.state is TaskState.COMPLETED
     assert task.status.message is not None
     assert task.status.message.text == "it is 8080"
