@@ -20,7 +20,8 @@ pytestmark = pytest.mark.anyio
 
 MOSQUITTO = BrokerAbilities(
     a2a_topics=True,
-    shared_on_a2a=False,  # granted, and never delivers
+    shared_on_a2a=False,
+    shared_on_a2a_granted=True,  # it never delivers on them
     shared=True,
     retained=True,
     will=True,
