@@ -150,6 +150,8 @@ def _change_worker(view: SessionView, fact: f.Fact, at: float) -> None:
         after = replace(after, spawned_at=at)
     if isinstance(fact, f.WorkerReported):
         after = replace(after, reported_at=at)
+    if isinstance(fact, f.ProgressNoted) and fact.quiet_s:
+        after = replace(after, quiet_until=at + fact.quiet_s)
     state = doubted_state(after)
     since = before.since if state is before.state else at
     view.workers[worker_id] = replace(after, state=state, since=since)

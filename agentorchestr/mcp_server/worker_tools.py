@@ -35,9 +35,13 @@ class ReportProgress(Tool):
     name: ClassVar[str] = "report_progress"
     about: ClassVar[str] = "Tell in a line how your task stands."
     message: Note
+    quiet_minutes: Annotated[
+        int, Field(ge=0, le=240, description="Before a long run: how long it may take.")
+    ] = 0
 
     async def perform(self, desk: Desk, principal: Principal) -> Reply:
-        return await desk.worker(principal).report_progress(self.message)
+        worker = desk.worker(principal)
+        return await worker.report_progress(self.message, quiet_minutes=self.quiet_minutes)
 
 
 class ReportDone(Tool):

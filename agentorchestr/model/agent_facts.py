@@ -139,6 +139,8 @@ class ProgressNoted:
 
     worker_id: str
     text: str
+    quiet_s: float = 0.0
+    """How long it announced to be quiet from now on."""
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,8 @@ class WorkerView:
     """Why a doorbell that is due cannot be rung now; empty when none is held."""
     queued: str = ""
     """Why its start has to wait; empty when it does not."""
+    quiet_until: float = 0.0
+    """Until then it announced that nothing of it would be heard, say during a long run of tests."""
     stalled: bool = False
     """It stopped without a report and reminders did not help."""
     unclear: str = ""

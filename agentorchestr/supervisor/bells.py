@@ -70,7 +70,7 @@ def patience_s(worker: WorkerView, what: Bell | Stall, *, now: float) -> float:
         # Nothing to wait for after the last one: the limit was met again, or the line brought no turn.
         waits = (*RETRY_AFTER_S, 0.0)
         return max(0.0, worker.since + waits[min(tries, len(RETRY_AFTER_S))] - now)
-    return max(0.0, worker.since + REMIND_AFTER_S[min(tries, MAX_BELLS)] - now)
+    return max(0.0, max(worker.since + REMIND_AFTER_S[min(tries, MAX_BELLS)], worker.quiet_until) - now)
 
 
 def _tries(bell: Bell) -> int:

@@ -3,16 +3,24 @@
 from agentorchestr.agents.signals import AgentSignal
 from agentorchestr.model import facts as f
 from agentorchestr.model.states import AgentEventKind
-from agentorchestr.model.view import WorkerView
+from agentorchestr.model.view import SessionView, WorkerView
 from agentorchestr.supervisor.gear import Gear
 
 DETAIL_CHARS = 500
+SIGNS_OF_LIFE = frozenset({"hook", "processes"})
 
 
 async def record_signal(gear: Gear, worker_id: str, signal: AgentSignal, *, source: str) -> None:
     """Store *signal* if it tells anything new of the worker."""
     fact = f.AgentSeen(worker_id, signal.kind, source, signal.detail[:DETAIL_CHARS], signal.agent_session)
-    await gear.book.decide(lambda view: [fact] if is_news(view.workers[worker_id], signal) else [])
+
+    def choose(view: SessionView) -> list[f.AgentSeen]:
+        worker = view.workers[worker_id]
+        # A status file says "busy" all through a turn in which nothing moves.
+        moves = signal.kind is AgentEventKind.ACTIVE and source in SIGNS_OF_LIFE and worker.stalled
+        return [fact] if is_news(worker, signal) or (moves and worker.alive) else []
+
+    await gear.book.decide(choose)
 
 
 def is_news(worker: WorkerView, signal: AgentSignal) -> bool:

@@ -1,5 +1,6 @@
 """Watch turns by what hooks do not tell: status files, transcripts and, last, screens."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from agentorchestr.agents.screens import classify
@@ -11,6 +12,7 @@ from agentorchestr.model.view import WorkerView
 from agentorchestr.process import activity, offload
 from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.news import record_signal
+from agentorchestr.supervisor.stalls import Stalls
 from agentorchestr.supervisor.witnesses import ENDS, SILENT_S, UNHEARD_STILL_S, Finding, Look, compare
 from agentorchestr.tmux import panes
 
@@ -27,10 +29,12 @@ class Turns:
         self._suspected: dict[str, AgentEventKind] = {}
         self._heard: dict[str, float] = {}
         self._looks: dict[str, Look] = {}
+        self._stalls = Stalls(gear)
 
-    def heard(self, worker_id: str, *, transcript: str = "") -> None:
+    def heard(self, worker_id: str, *, payload: Mapping[str, object], transcript: str = "") -> None:
         """Remember that a hook of this agent came, whatever it told, and where its transcript is."""
         self._heard[worker_id] = self._gear.clock.monotonic()
+        self._stalls.heard(worker_id, payload)
         if transcript and "\0" not in transcript:
             self._transcripts[worker_id] = Path(transcript)
 
@@ -39,7 +43,8 @@ class Turns:
         return self._transcripts.get(worker_id)
 
     async def check(self, worker: WorkerView) -> None:
-        """Ask the second witness, for what hooks do not tell: interrupts, refusals, failed turns."""
+        """Ask the second witness, for what hooks do not tell: interrupts, refusals, failed turns, silence."""
+        await self._stalls.check(worker, self.transcript(worker.worker_id))
         spec = self._gear.catalogue[worker.agent]
         signal = await offload(read_status_file, spec, worker.pid, self._gear.environment)
         source = "status file"

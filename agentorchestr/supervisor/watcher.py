@@ -76,7 +76,8 @@ class Watcher:
             return
         spec = self._gear.catalogue[worker.agent]
         signal = read_hook(spec, item.payload)
-        self._turns.heard(worker.worker_id, transcript=signal.transcript if signal is not None else "")
+        told = signal.transcript if signal is not None else ""
+        self._turns.heard(worker.worker_id, payload=item.payload, transcript=told)
         if signal is None:
             return
         await record_signal(self._gear, worker.worker_id, signal, source="hook")

@@ -76,9 +76,9 @@ class WorkerDesk:
         await self._book.decide(choose)
         return task_line(self._gear.view.tasks[task_id], self._gear.view.tasks)
 
-    async def report_progress(self, message: str) -> Reply:
-        """Show the lead and the person how it goes."""
-        await self._book.record(f.ProgressNoted(self._worker_id, message))
+    async def report_progress(self, message: str, *, quiet_minutes: int = 0) -> Reply:
+        """Show the lead and the person how it goes, and for how long nothing will be heard."""
+        await self._book.record(f.ProgressNoted(self._worker_id, message, quiet_minutes * 60.0))
         return self._recorded()
 
     async def report_done(self, summary: str) -> Reply:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from agentorchestr.model.view import SessionView
 from agentorchestr.mqtt.broker import broker_folder, read_record, stop_broker
 from agentorchestr.paths import Paths
 from agentorchestr.process import end_marked, lives, marked, start_time
-from agentorchestr.process_table import scope_path
+from agentorchestr.process_table import scope_path, signal_process
 from agentorchestr.tmux.server import TmuxServer
 from agentorchestr.wiring.reading import list_sessions
 from scripts.chaos.left_running import LEAVES
@@ -179,7 +180,8 @@ class Yard:
 
         view = self._wait_for(goal, is_the_moment)
         if view is not None and ending == "kill supervisor":
-            os.kill(view.supervisor_pid, 9)
+            # One that is at its end already needs no killing.
+            signal_process(view.supervisor_pid, view.supervisor_started, signal.SIGKILL)
         elif view is not None:
             self._stop(view.session_id)
 
