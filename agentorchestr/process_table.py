@@ -23,6 +23,7 @@ CLOCK_SLACK_S = 1.0
 """A start time is told in ticks since boot: a corrected wall clock moves it by a little."""
 ROUNDS = 5
 """How often what is still there, or was forked meanwhile, is killed."""
+OWN_END_S = 2.0
 KILL_S = 1.0
 
 
@@ -169,6 +170,17 @@ def signal_process(pid: int, started: float, sig: int) -> bool:
         if handle is not None:
             os.close(handle)
     return True
+
+
+def ask_to_end(agents: Collection[tuple[int, float]], *, within_s: float = OWN_END_S) -> None:
+    """Send SIGTERM to *agents* (pid and start time) alone, and wait for their own ends.
+
+    Before what they started: an agent whose tool was ended would take that for the tool's own failure,
+    and go on from there when it is resumed.
+    """
+    for pid, started in agents:
+        signal_process(pid, started, signal.SIGTERM)
+    until(lambda: not any(lives(*one) for one in agents), within_s=within_s)
 
 
 def end_marked(

@@ -22,7 +22,7 @@ from agentorchestr.model.facts import Fact
 from agentorchestr.model.states import LEAD
 from agentorchestr.model.view import SessionView, WorkerView, worker_branch
 from agentorchestr.paths import ensure_private, write_private
-from agentorchestr.process import offload, start_time
+from agentorchestr.process import ask_to_end, offload, start_time
 from agentorchestr.supervisor.admission import Admission
 from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.handover import collect
@@ -237,12 +237,14 @@ class Spawner:
     async def end(self, worker_id: str) -> None:
         """End the agent's processes and close its pane; its worktree and branch stay."""
         worker = self._gear.view.workers[worker_id]
+        await offload(ask_to_end, ((worker.pid, worker.pid_started),))
         await offload(self.ledger.end, worker_id)
         if worker.pane_id:
             await offload(panes.close_pane, self._gear.tmux, worker.pane_id)
 
     async def end_all(self) -> None:
         """End every agent of the session at once, with all they started, and close their panes."""
+        await offload(ask_to_end, living(self._gear.view))
         await offload(self.ledger.end)
         for worker in self._gear.view.workers.values():
             if worker.pane_id:
@@ -257,6 +259,11 @@ def first_line(brief: Path) -> str:
 def pane_title(worker: WorkerView) -> str:
     """What stands above a pane."""
     return f"{worker.worker_id} {worker.role} ({worker.agent})"
+
+
+def living(view: SessionView) -> tuple[tuple[int, float], ...]:
+    """The agents' own processes, as they were recorded: pid and start time."""
+    return tuple((w.pid, w.pid_started) for w in view.workers.values() if w.pid)
 
 
 def unfinished(view: SessionView) -> Sequence[str]:

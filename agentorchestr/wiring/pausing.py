@@ -11,6 +11,8 @@ from agentorchestr.model.facts import GoalMarked, SessionEnded
 from agentorchestr.model.states import Outcome
 from agentorchestr.model.view import SessionView
 from agentorchestr.paths import Paths, ensure_private
+from agentorchestr.process import ask_to_end
+from agentorchestr.supervisor.spawner import living
 from agentorchestr.wiring.carrying import close_carrier
 from agentorchestr.wiring.control import FINISHED_FILE, alive, forget_secrets
 from agentorchestr.wiring.locking import session_lock
@@ -53,6 +55,7 @@ def end_agents(paths: Paths, session_id: str, *, why: str) -> SessionView:
     """End every agent of the session and record the pause, in the place of its supervisor."""
     # Marked before anything else, so that tmux does not bring a supervisor back meanwhile.
     (ensure_private(paths.session_run(session_id)) / FINISHED_FILE).touch(mode=0o600)
+    ask_to_end(living(read_session(paths, session_id)))
     Ledger(paths.session_run(session_id), session_id).end()
     with Journal.take_over(paths.session(session_id)) as journal:
         view = derive(journal.facts())

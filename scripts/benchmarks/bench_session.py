@@ -54,6 +54,7 @@ class Bench:
     paths: Paths
     session_id: str
     repository: Path
+    environment: dict[str, str]
 
     @cached_property
     def client(self) -> httpx.Client:
@@ -143,7 +144,7 @@ def bench_session(*, files: int = 20, lead: str = "idle") -> Iterator[Bench]:
     session_id = ""
     try:
         session_id = product.start_session(_request(repository, env), paths)
-        bench = Bench(paths, session_id, repository)
+        bench = Bench(paths, session_id, repository, env)
         bench.until(lambda view: view.port > 0 and LEAD in view.workers, "the supervisor and its lead")
         bench.until(lambda view: view.workers[LEAD].prompt_taken, "the lead's first turn")
         yield bench

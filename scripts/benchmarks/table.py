@@ -13,10 +13,16 @@ from importlib.metadata import PackageNotFoundError, version
 
 from agentorchestr.errors import MissingDependency
 from agentorchestr.mqtt.broker import find_mosquitto
-from scripts.benchmarks import bus, bus_swarmbus, spawning, start, supervising, waking
+from scripts.benchmarks import bus, bus_swarmbus, resuming, spawning, start, supervising, waking
 from scripts.benchmarks.measuring import Figure, Group
 
-GROUPS: tuple[Group, ...] = (*start.GROUPS, *spawning.GROUPS, *waking.GROUPS, *supervising.GROUPS)
+GROUPS: tuple[Group, ...] = (
+    *start.GROUPS,
+    *spawning.GROUPS,
+    *waking.GROUPS,
+    *supervising.GROUPS,
+    *resuming.GROUPS,
+)
 EVERYWHERE = frozenset(group.name for group in GROUPS)
 """What runs when no group is named; the bus needs a package of others, so it is asked for by name."""
 GROUPS = (*GROUPS, *bus.GROUPS, *bus_swarmbus.GROUPS)
