@@ -4,16 +4,13 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from agentorchestr.bus.bus import Bus
-from agentorchestr.bus.calls import FAULT_TYPE
-from agentorchestr.bus.letters import Options, make_letter
 from agentorchestr.bus.names import address_of, short_name
 from agentorchestr.clock import SYSTEM_CLOCK
-from agentorchestr.errors import CarrierGone, OrchestrError, UsageError
+from agentorchestr.errors import CarrierGone, UsageError
 from agentorchestr.hub.frames import (
-    BROADCAST,
     HUB,
     Discovery,
     Frame,
@@ -26,24 +23,15 @@ from agentorchestr.hub.frames import (
     iso,
     read_payload,
 )
+from agentorchestr.hub.handing import Handing, Link
 from agentorchestr.hub.news import News
 from agentorchestr.hub.texts import (
-    call_of,
     letter_words,
-    parsed,
-    payload_of,
-    priority_of,
-    result_of,
     result_text,
     task_text,
 )
 from agentorchestr.model.mail import (
-    Address,
     AgentCard,
-    DelegatedState,
-    DelegatedTask,
-    Letter,
-    LetterKind,
     Skill,
 )
 
@@ -51,21 +39,9 @@ PROGRAM = "a2a-hub"
 HOW_TO_ASK = "An a2a-hub agent: the text of a task is a JSON object of its parameters."
 DESCRIPTION_CHARS = 500
 LOOKS_S = 3.0
-"""How long the broker may take to list its agents."""
+"""How long the broker may take to list its agents, and a large result to come, when a client asks."""
 TASKS_SHOWN = 1000
 WHY_CHARS = 1000
-
-
-class Link(Protocol):
-    """The way back to a client."""
-
-    async def send(self, frame: Frame) -> bool:
-        """Whether *frame* was put on its way; False when the client has gone."""
-        ...
-
-
-class ClientGone(OrchestrError):
-    """The client left before something could be given to it; it gets it when it is back."""
 
 
 def skills_of(registration: Registration) -> tuple[Skill, ...]:
@@ -81,13 +57,13 @@ def description_of(registration: Registration) -> str:
 
 
 class Client:
-    """Answers one client's frames, and gives it tasks, results and letters."""
+    """Answers one client's frames; what comes for it is handed to it meanwhile."""
 
     def __init__(self, bus: Bus, link: Link, registration: Registration) -> None:
         self._bus = bus
-        self._link = link
         self._registration = registration
-        self._news = News(bus.delegation, bus.exchange, self._tell_result)
+        self._handing = Handing(bus, link, registration.capabilities)
+        self._news = News(bus.delegation, bus.exchange, self._handing.tell_result)
         self.client_id = short_name(bus.me)
         self._answers: dict[FrameType, Callable[[Frame], Awaitable[Frame | None]]] = {
             FrameType.DISCOVER: self._discover,
@@ -101,13 +77,14 @@ class Client:
     async def serve(self) -> None:
         """Give the client what comes for it, for ever."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._hand_tasks())
-            group.create_task(self._bus.hand_over(self._hand_letter))
+            group.create_task(self._handing.hand_tasks())
+            group.create_task(self._bus.hand_over(self._handing.hand_letter))
             group.create_task(self._news.tell())
 
     async def register(self, registration: Registration) -> None:
         """Take a new registration of the same client: its card changes."""
         self._registration = registration
+        self._handing.capabilities = registration.capabilities
         card = self._bus.exchange.card
         words, skills = description_of(registration), skills_of(registration)
         await self._bus.exchange.show(replace(card, description=words, skills=skills))
@@ -184,7 +161,7 @@ class Client:
             task = given or await self._bus.assignments.book.find(query.task_id)
             if task is None:
                 raise HubFault(f"unknown task: {query.task_id}", task_id=query.task_id)
-            return frame.answer(FrameType.STATUS, status_of(task))
+            return frame.answer(FrameType.STATUS, await self._handing.status_of(task, within_s=LOOKS_S))
         given_and_taken = [
             *await self._bus.delegation.book.recent(limit=TASKS_SHOWN),
             *await self._bus.assignments.book.recent(limit=TASKS_SHOWN),
@@ -231,57 +208,3 @@ class Client:
             "last_heartbeat": seen_at,
             "registered_at": seen_at,
         }
-
-    async def _hand_tasks(self) -> None:
-        async for task in self._bus.assignments.tasks():
-            call = call_of(task, self._registration.capabilities)
-            payload = {
-                "task_id": task.task_id,
-                "capability": call.capability,
-                "params": call.params,
-                "priority": call.priority,
-            }
-            # A client that has gone gets it again when it is back: it stays open.
-            await self._send(FrameType.DELEGATE, payload, sender=task.requester)
-
-    async def _hand_letter(self, letter: Letter) -> None:
-        """Broadcasts are all the protocol has for words; one to this client alone names it in ``to``."""
-        if letter.kind is LetterKind.ASK:
-            await self._refuse_question(letter)
-            return
-        to = self.client_id if letter.receiver else BROADCAST
-        if not await self._send(FrameType.BROADCAST, payload_of(letter), sender=letter.sender, to=to):
-            raise ClientGone(f"{self.client_id} has gone")
-
-    async def _refuse_question(self, letter: Letter) -> None:
-        words = "an a2a-hub agent answers tasks only: delegate one to it"
-        options = Options(content_type=FAULT_TYPE, answers=letter.letter_id, thread=letter.thread)
-        await self._bus.exchange.send(
-            make_letter(self._bus.me, letter.reply_to or letter.sender, words, options)
-        )
-
-    async def _tell_result(self, task: DelegatedTask) -> bool:
-        told = status_of(task)
-        payload = {"task_id": task.task_id, "result": told["result"], "error": told["error"]}
-        return await self._send(FrameType.RESULT, payload, sender=task.assignee or self._bus.me)
-
-    async def _send(
-        self, type_: FrameType, payload: dict[str, Any], *, sender: Address, to: str = ""
-    ) -> bool:
-        return await self._link.send(
-            Frame(type=type_, sender=short_name(sender), to=to or self.client_id, payload=payload)
-        )
-
-
-def status_of(task: DelegatedTask) -> dict[str, Any]:
-    """How a task stands, as these clients know it."""
-    is_over = task.state in {DelegatedState.FAILED, DelegatedState.TIMEOUT}
-    why = f"timeout: {task.why}" if task.state is DelegatedState.TIMEOUT else task.why or "failed"
-    return {
-        "task_id": task.task_id,
-        "status": task.state.value,
-        "result": result_of(task.result) if task.state is DelegatedState.COMPLETED else None,
-        "error": why if is_over else None,
-        "priority": priority_of(parsed(task.text)),
-        "retry_count": max(task.attempt - 1, 0),
-    }

@@ -25,6 +25,8 @@ CAPABILITIES = 100
 DAY_S = 86400.0
 TTL_S = 300.0
 FAULTS_SHOWN = 3
+FRAME_BYTES = 1024 * 1024
+"""What a frame may have, both ways: the limit of the library that a2a-hub uses."""
 _PLAIN = r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\z"
 _FRAME_ID = re.compile(r'"id"\s*:\s*"([^"\\]{1,200})"')
 

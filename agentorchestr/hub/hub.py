@@ -11,8 +11,9 @@ from typing import Protocol, Self
 from agentorchestr.bus.bus import Bus
 from agentorchestr.bus.names import address_of
 from agentorchestr.errors import OrchestrError, UsageError
-from agentorchestr.hub.client import PROGRAM, Client, Link, description_of, skills_of
+from agentorchestr.hub.client import PROGRAM, Client, description_of, skills_of
 from agentorchestr.hub.frames import RESERVED, HubFault, Registration
+from agentorchestr.hub.handing import Link
 from agentorchestr.hub.tokens import HubTokens, may_be
 from agentorchestr.paths import Paths
 

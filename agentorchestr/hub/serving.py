@@ -10,12 +10,13 @@ from starlette.routing import WebSocketRoute
 
 from agentorchestr.errors import OrchestrError
 from agentorchestr.hub.door import Door
+from agentorchestr.hub.frames import FRAME_BYTES
 from agentorchestr.hub.hub import Hub
 
 CLOSE_S = 1
 WEBSOCKETS: dict[str, Any] = {
     "ws": "websockets-sansio",
-    "ws_max_size": 1024 * 1024,  # as a2a-hub's own
+    "ws_max_size": FRAME_BYTES,
     "ws_per_message_deflate": False,
     "ws_ping_interval": 20.0,
     "ws_ping_timeout": 20.0,

@@ -63,6 +63,7 @@ class Talk:
         self._link = link
         self._name = name
         self._clock = clock
+        self._limit = asyncio.timeout(REGISTERS_S)
         self._seat: Seat | None = None
         self._client: Client | None = None
         self._asked = Quota(ASKED_PER_S, ASKED_AT_ONCE, clock)
@@ -72,14 +73,12 @@ class Talk:
     async def run(self, texts: AsyncIterator[str]) -> None:
         """Talk until the client leaves."""
         try:
-            async with asyncio.timeout(REGISTERS_S) as limit:
+            async with self._limit:
                 async for text in texts:
                     await self._take(text)
                     if self._bad >= BAD_IN_A_ROW:
                         await self._link.close("too many messages that are none")
                         return
-                    if self._client is not None:
-                        limit.reschedule(None)
         except TimeoutError:
             await self._link.close(f"no registration within {REGISTERS_S:g} s")
         finally:
@@ -133,7 +132,13 @@ class Talk:
         if self._client is not None and self._seat is not None and not self._seat.gone.is_set():
             await self._client.register(registration)
         else:
-            self._seat, self._client = await self._hub.enter(frame.sender, name, registration, self._link)
+            # How long the broker takes is not the client's fault.
+            self._limit.reschedule(None)
+            try:
+                self._seat, self._client = await self._hub.enter(frame.sender, name, registration, self._link)
+            except OrchestrError:
+                self._limit.reschedule(asyncio.get_running_loop().time() + REGISTERS_S)
+                raise
         self._name = name
         return frame.answer(FrameType.REGISTER, {"status": "ok", "agent_id": frame.sender})
 
