@@ -14,10 +14,9 @@ from agentorchestr.process import MARK_VARIABLE, end_marked, offload
 from agentorchestr.supervisor.gear import Gear
 from agentorchestr.verify.outcome import outcome_of
 from agentorchestr.verify.run import run_checks
-from agentorchestr.worktree import gateway
 from agentorchestr.worktree.merging import tree_of
 from agentorchestr.worktree.setup import apply_setup
-from agentorchestr.worktree.worktrees import scratch_worktree
+from agentorchestr.worktree.worktrees import clear_scratch, scratch_worktree, scratch_worktrees
 
 logger = logging.getLogger(__name__)
 
@@ -42,9 +41,9 @@ class Checks:
     async def clear_away(self) -> None:
         """End the checks of an older supervisor and remove their worktrees."""
         await offload(end_marked, self._mark)
-        for folder in sorted(self._gear.worktrees.glob(f"{CHECK_FOLDER}*")):
+        for folder in scratch_worktrees(self._gear.worktrees, prefix=CHECK_FOLDER):
             try:
-                await offload(gateway.remove_scratch, self._gear.repository, folder)
+                await offload(clear_scratch, self._gear.repository, folder)
             except OrchestrError as exc:
                 logger.warning("worktree kept", extra={"detail": str(exc)})
 

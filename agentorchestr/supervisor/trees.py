@@ -14,6 +14,7 @@ from agentorchestr.supervisor.places import keep_setup
 from agentorchestr.worktree import gateway
 from agentorchestr.worktree.adding import add_existing, add_worktree
 from agentorchestr.worktree.listing import admin_dir
+from agentorchestr.worktree.making import remove_half_made
 from agentorchestr.worktree.pool import WorktreePool
 from agentorchestr.worktree.reopening import last_snapshot, put_back
 from agentorchestr.worktree.repository import branch_tip, read_dirty
@@ -61,6 +62,7 @@ class Trees:
 
     def _take_or_add(self, path: Path, branch: str, commit: str) -> None:
         repository = self._gear.repository
+        remove_half_made(repository, path)
         if path.is_dir() and gateway.is_unused(repository, path):
             gateway.remove_scratch(repository, path)  # a crash cut its taking from the pool off
         elif path.is_dir() and branch_tip(repository, branch) is not None:
@@ -79,6 +81,7 @@ class Trees:
     def _find_again(self, worker: WorkerView) -> tuple[str, bool]:
         """What is to be said of the worktree, and whether it was made anew."""
         gear, path = self._gear, Path(worker.worktree)
+        remove_half_made(gear.repository, path)
         if path.is_dir() and self._is_sound(path):
             return "", False
         aside = self._put_aside(path)

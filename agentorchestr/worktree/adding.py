@@ -1,4 +1,4 @@
-"""Add one worktree, whole or not at all."""
+"""Add one worktree, whole or not at all: also when we are killed while it is made."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ from agentorchestr.clock import until
 from agentorchestr.errors import GitError
 from agentorchestr.worktree import gateway
 from agentorchestr.worktree.git import CHECKOUT_S, LOCK_WAIT_S, LOCKED, run_git
+from agentorchestr.worktree.making import noted
 from agentorchestr.worktree.repository import Repository, branch_tip
 
 
@@ -17,24 +18,26 @@ def add_worktree(repo: Repository, path: Path, *, branch: str, commit: str) -> N
     """
     if branch_tip(repo, branch) is not None:
         raise GitError(f"cannot add a worktree: the branch {branch} exists")
-    _add(repo, path, words=("--no-track", "-b", branch), commit=commit, branch=branch)
+    with noted(path):
+        _add(repo, path, words=("--no-track", "-b", branch), commit=commit, branch=branch)
 
 
 def add_existing(repo: Repository, path: Path, *, branch: str) -> None:
     """Add a worktree at *path* on *branch*, which exists. Raises ``GitError``, with none left behind."""
-    _add(repo, path, words=(), commit=branch, branch="")
+    with noted(path):
+        _add(repo, path, words=(), commit=branch, branch="")
 
 
 def add_unused(repo: Repository, path: Path, *, commit: str) -> None:
     """Add a worktree at *path* without a branch, marked as given to nobody."""
-    _add(repo, path, words=("--detach",), commit=commit, branch="")
-    gateway.mark_unused(repo, path)
+    with noted(path):
+        _add(repo, path, words=("--detach",), commit=commit, branch="")
+        gateway.mark_unused(repo, path)
 
 
 def _add(repo: Repository, path: Path, *, words: tuple[str, ...], commit: str, branch: str) -> None:
     if path.exists() or path.is_symlink():
         raise GitError(f"cannot add a worktree: {path} exists")
-    path.parent.mkdir(parents=True, exist_ok=True)
     failures: list[GitError] = []
 
     def settled() -> bool:

@@ -4,7 +4,6 @@ import contextlib
 import logging
 import threading
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 from agentorchestr.errors import GitError
@@ -12,11 +11,10 @@ from agentorchestr.worktree import gateway
 from agentorchestr.worktree.adding import add_unused
 from agentorchestr.worktree.git import CHECKOUT_S, run_git
 from agentorchestr.worktree.listing import admin_dir, mend_record
+from agentorchestr.worktree.making import MAKING, noted, remove_half_made
 from agentorchestr.worktree.repository import Repository, create_branch
 
 logger = logging.getLogger(__name__)
-
-MAKING = ".making"
 
 
 class WorktreePool:
@@ -44,20 +42,10 @@ class WorktreePool:
             for path in self.ready():
                 self._freshen(path, commit)
             for _ in range(self._size - len(self.ready())):
-                with self._noted(self._folder / uuid.uuid4().hex[:12]) as path:
-                    add_unused(self._repo, path, commit=commit)
+                add_unused(self._repo, self._folder / uuid.uuid4().hex[:12], commit=commit)
             for path in self.ready():
                 # git rereads every file that is as young as its index, once; better now than in a spawn.
                 run_git(path, "update-index", "-q", "--refresh", accept=range(256), timeout_s=CHECKOUT_S)
-
-    @contextlib.contextmanager
-    def _noted(self, path: Path) -> Iterator[Path]:
-        """Keep a note beside *path* while it is worked on: it is not ready, and broken if we die."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        note = path.with_suffix(MAKING)
-        note.touch()
-        yield path
-        note.unlink(missing_ok=True)
 
     def _freshen(self, path: Path, commit: str) -> None:
         if self._head(path) == commit:
@@ -66,7 +54,7 @@ class WorktreePool:
             with self._claiming:
                 if not path.exists():
                     return
-                stack.enter_context(self._noted(path))
+                stack.enter_context(noted(path))
             self._update_files(path, commit)
             run_git(path, "update-ref", "--no-deref", "HEAD", commit)
 
@@ -137,8 +125,7 @@ class WorktreePool:
 
     def _remove_broken(self) -> None:
         for note in self._folder.glob(f"*{MAKING}"):
-            gateway.undo_add(self._repo, note.with_suffix(""), branch="", commit="")
-            note.unlink(missing_ok=True)
+            remove_half_made(self._repo, note.with_suffix(""))
 
     def _entries(self) -> list[Path]:
         return sorted(self._folder.iterdir()) if self._folder.is_dir() else []

@@ -178,7 +178,8 @@ def test_only_the_gateway_holds_destructive_calls() -> None:
     package = Path(gateway.__file__).parents[1]
     allowed = {
         package / "worktree/gateway.py",
-        package / "worktree/pool.py",  # unlinks its own notes and its own empty folder
+        package / "worktree/pool.py",  # removes its own empty folder
+        package / "worktree/making.py",  # unlinks its own notes
     }
     found = {
         path.name
@@ -186,8 +187,10 @@ def test_only_the_gateway_holds_destructive_calls() -> None:
         if path not in allowed and DESTRUCTIVE.search(path.read_text())
     }
     assert found == {"repository.py"}  # "update-index --force-remove": an entry of an index, no file
-    pool = (package / "worktree/pool.py").read_text()
-    assert set(re.findall(r"[\w.]+\.(?:unlink|rmdir|rmtree)\(", pool)) == {
-        "note.unlink(",
-        "self._folder.rmdir(",
+    removals = {
+        name: set(
+            re.findall(r"[\w.]+\.(?:unlink|rmdir|rmtree)\(", (package / f"worktree/{name}.py").read_text())
+        )
+        for name in ("pool", "making")
     }
+    assert removals == {"pool": {"self._folder.rmdir("}, "making": {"note.unlink("}}

@@ -7,8 +7,15 @@ from pathlib import Path
 import pytest
 
 from agentorchestr.errors import GitError
+from agentorchestr.worktree.making import noted
 from agentorchestr.worktree.repository import Repository, branch_tip, find_repository, read_commit
-from agentorchestr.worktree.worktrees import WorktreePool, add_worktree, list_worktrees, scratch_worktree
+from agentorchestr.worktree.worktrees import (
+    WorktreePool,
+    add_worktree,
+    list_worktrees,
+    scratch_worktree,
+    scratch_worktrees,
+)
 from tests.conftest import git, make_repo
 
 ADD_TWELVE = """
@@ -135,6 +142,19 @@ def test_a_scratch_worktree_replaces_one_a_crash_left(found: Repository, tmp_pat
     (left.__enter__() / "stale").write_text("x")
     with scratch_worktree(found, tmp_path / "check", "HEAD") as path:
         assert not (path / "stale").exists()
+
+
+def test_a_scratch_worktree_replaces_one_that_was_cut_off_in_the_making(
+    found: Repository, tmp_path: Path
+) -> None:
+    cut_off = noted(tmp_path / "check")
+    cut_off.__enter__()
+    git(found.root, "worktree", "add", "-q", "--detach", "--lock", str(tmp_path / "check"), "HEAD")
+    assert scratch_worktrees(tmp_path, prefix="check") == [tmp_path / "check"]
+    with scratch_worktree(found, tmp_path / "check", "HEAD") as path:
+        assert (path / "README.md").exists()
+    assert len(list_worktrees(found)) == 1
+    assert scratch_worktrees(tmp_path, prefix="check") == []
 
 
 def test_a_pooled_tree_becomes_the_worktree_at_the_tip(found: Repository, tmp_path: Path) -> None:
