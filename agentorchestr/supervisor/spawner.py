@@ -27,6 +27,7 @@ from agentorchestr.supervisor.admission import Admission
 from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.handover import collect
 from agentorchestr.supervisor.places import agent_folder, kept_folder, setup_environment
+from agentorchestr.supervisor.tmux_gone import fell_with_tmux
 from agentorchestr.supervisor.trees import Trees
 from agentorchestr.tmux import panes
 from agentorchestr.worktree.pool import WorktreePool
@@ -87,13 +88,20 @@ class Spawner:
         """Give the worker its worktree, its brief and its pane.
 
         On a failure nothing is left of one that had not begun; the worktree of one that had stays as it is.
-        The outcome is a fact: ``PaneOpened`` or ``SpawnFailed``.
+        The outcome is a fact: ``PaneOpened`` or ``SpawnFailed``. None when tmux ended under it: then it is
+        still wanted, and begun again by who resumes the session.
         """
         worker = self._gear.view.workers[worker_id]
         try:
             async with AsyncExitStack() as undo:
                 tree = await self._trees.make_ready(worker, undo)
-                await self._start(worker, await offload(self._prepare, worker, tree))
+                launch = await offload(self._prepare, worker, tree)
+                try:
+                    await self._start(worker, launch)
+                except TmuxError:
+                    if not await fell_with_tmux(self._gear):
+                        raise
+                    logger.warning("spawn put off", extra={"worker_id": worker_id})
                 undo.pop_all()
         except (OrchestrError, OSError) as exc:
             logger.warning("spawn failed", extra={"worker_id": worker_id, "detail": str(exc)})

@@ -12,6 +12,7 @@ from agentorchestr.model import facts as f
 from agentorchestr.model.states import AgentEventKind, Report, WorkerState
 from agentorchestr.process import lives
 from agentorchestr.supervisor.starts import START_LIMIT_S, START_LOOK_S
+from agentorchestr.supervisor.tmux_gone import fell_with_tmux
 from agentorchestr.supervisor.watcher import TICK_S
 from agentorchestr.tmux import panes
 from tests.supervisor.watching import BUSY, READY, Stage, hook
@@ -186,3 +187,13 @@ async def test_one_look_is_not_enough_to_lose_tmux(stage: Stage) -> None:
     stage.clock.late_s += TICK_S
     await stage.watcher.look_at_panes()
     assert stage.book.view.tmux_lost
+
+
+async def test_what_failed_because_tmux_ended_is_told_from_what_failed_by_itself(stage: Stage) -> None:
+    await stage.start("w1", READY)
+    gear = stage.watcher._gear
+    assert not await fell_with_tmux(gear)
+    stage.server.run("kill-server")
+    asked = asyncio.create_task(fell_with_tmux(gear))
+    await stage.book.record(f.TmuxLost())
+    assert await asyncio.wait_for(asked, 15)
