@@ -9,7 +9,7 @@ from pathlib import Path
 
 from agentorchestr.errors import OrchestrError, RefMoved
 from agentorchestr.model import facts as f
-from agentorchestr.model.states import CheckOutcome, MergeResult
+from agentorchestr.model.states import LEAD, CheckOutcome, MergeResult
 from agentorchestr.model.verdict import Conflict, MergeAttempt, Verdict
 from agentorchestr.model.view import SessionView, WorkerView
 from agentorchestr.process import offload
@@ -49,7 +49,7 @@ class Integration:
         def choose(view: SessionView) -> Sequence[f.Fact]:
             running = _open_merge(view, worker_id)
             chosen.append(running or asked.merge_id)
-            return [] if running else [asked]
+            return [] if running else [asked, *_known_done(view, worker_id)]
 
         await self._gear.book.decide(choose)
         return chosen[0]
@@ -67,17 +67,21 @@ class Integration:
             read = await self._gear.book.facts(after=done, limit=-1)
             for item in read:
                 if isinstance(item.fact, f.MergeAsked | f.VerifyAsked):
-                    await self._carry_out(item.fact)
+                    await self._carry_out(item.fact, asked_at=item.at)
             # Only what was read is done with: a request may have come while this went on.
             done = read[-1].seq if read else done
             await self._gear.book.next_after(done)
 
-    async def _carry_out(self, fact: f.Fact) -> None:
+    async def _carry_out(self, fact: f.Fact, *, asked_at: float) -> None:
         view = self._gear.view
         if isinstance(fact, f.MergeAsked) and fact.merge_id in view.merges_open:
             attempt = await self._begun_before(fact) or await self._attempt(fact)
-            messages = told_after_merge(self._gear.view.workers[fact.worker_id], attempt)
-            await self._gear.book.record(f.MergeEnded(attempt), *messages)
+            await self._gear.book.decide(
+                lambda view: [
+                    f.MergeEnded(attempt),
+                    *told_after_merge(view.workers[fact.worker_id], attempt, asked_at=asked_at),
+                ]
+            )
             logger.info("merge ended", extra={"worker_id": fact.worker_id, "detail": attempt.result.value})
         elif isinstance(fact, f.VerifyAsked) and fact.verdict_id in view.verifies_open:
             verdict = await self.checks.verify(fact.verdict_id, fact.commit)
@@ -195,6 +199,12 @@ def verdict_on(view: SessionView, commit: str) -> Verdict | None:
 
 def _open_merge(view: SessionView, worker_id: str) -> str:
     return next((merge_id for merge_id, owner in view.merges_open.items() if owner == worker_id), "")
+
+
+def _known_done(view: SessionView, worker_id: str) -> list[f.Fact]:
+    """Who merges a worker knows that it is done: told of that later, it would merge once more for nothing."""
+    known = tuple(e.seq for e in view.unread_events if (e.kind, e.worker_id) == ("done", worker_id))
+    return [f.EventsRead(LEAD, told=known)] if known else []
 
 
 def _attempt(

@@ -3,7 +3,7 @@
 import uuid
 
 from agentorchestr.model.facts import Fact, MessageQueued
-from agentorchestr.model.states import SUPERVISOR, MergeResult
+from agentorchestr.model.states import SUPERVISOR, MergeResult, Report
 from agentorchestr.model.verdict import CheckRun, Conflict, MergeAttempt
 from agentorchestr.model.view import WorkerView, integration_branch
 from agentorchestr.supervisor.cuts import end_of, some, start_of
@@ -27,9 +27,14 @@ def letter(
     )
 
 
-def told_after_merge(worker: WorkerView, attempt: MergeAttempt) -> list[Fact]:
-    """The message its owner gets after *attempt*; none when there is nothing to do or nobody to do it."""
-    if not worker.reachable:
+def told_after_merge(worker: WorkerView, attempt: MergeAttempt, *, asked_at: float) -> list[Fact]:
+    """The message its owner gets after *attempt*; none when there is nothing to do or nobody to do it.
+
+    One that has reported done since *asked_at* has brought newer work, which is merged for itself: what was
+    wrong with the older is no order any more.
+    """
+    newer = worker.report is Report.DONE and worker.reported_at > asked_at
+    if newer or not worker.reachable:
         return []
     if attempt.result is MergeResult.RED and attempt.verdict is not None:
         return [message(worker.worker_id, _red(worker, attempt.verdict.runs))]

@@ -82,6 +82,13 @@ async def test_waiting_for_one_worker_leaves_the_news_of_others(book: Book) -> N
     assert [event.worker_id for event in book.view.unread_events] == ["w1"]
 
 
+async def test_who_merges_a_worker_is_not_told_later_that_it_is_done(book: Book) -> None:
+    done = [f.WorkerReported(worker_id, Report.DONE, "ok", "tool") for worker_id in ("w1", "w2")]
+    await book.record(*lives("w1"), *lives("w2"), *done)
+    await Queue(Gear(book)).ask_merge("w1", allow_test_changes=False)
+    assert [event.worker_id for event in book.view.unread_events] == ["w2"]
+
+
 TASKS = (
     f.TaskAdded("t1", "first", "", "", (), "lead"),
     f.TaskAdded("t2", "second", "", "", ("t1",), "lead"),
@@ -123,7 +130,7 @@ class Queue(Integration):
         self.carried: list[str] = []
         self.all_carried = asyncio.Event()
 
-    async def _carry_out(self, fact: f.Fact) -> None:
+    async def _carry_out(self, fact: f.Fact, *, asked_at: float) -> None:  # noqa: ARG002 - as in the queue
         await asyncio.sleep(0.001)
         self.carried.append(getattr(fact, "verdict_id", ""))
         if len(self.carried) == ASKED:

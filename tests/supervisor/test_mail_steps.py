@@ -18,7 +18,6 @@ from agentorchestr.supervisor.book import Book
 from agentorchestr.supervisor.desk import Principal, PrincipalKind
 from agentorchestr.supervisor.letters_moved import letters_moved
 from agentorchestr.supervisor.mail_verbs import MailDesk
-from agentorchestr.supervisor.post import message_of
 from agentorchestr.supervisor.reading import message_state, take_unread, unsure_replies
 from tests.supervisor.conftest import lives
 from tests.supervisor.watching import new_book
@@ -223,27 +222,3 @@ async def test_of_many_reads_at_once_only_one_gets_a_message(book: Book) -> None
     await book.record(*lives("w1"), *(f.MessageQueued(f"m{n}", "w2", "w1", "x") for n in range(20)))
     taken = await asyncio.gather(*(take_unread(book, "w1") for _ in range(8)))
     assert sorted(m.message_id for one in taken for m in one) == sorted(f"m{n}" for n in range(20))
-
-
-@pytest.mark.anyio
-async def test_a_broadcast_from_outside_is_a_message_of_each_receiver(book: Book) -> None:
-    await book.record(*lives("w1"), *lives("w2"))
-    sender = Address("agentorchestr", "s2", "w9")
-    to_all = Letter("b1", sender, None, "hear", verified=True)
-    for worker_id in ("w1", "w2", "w1"):
-        await book.record(message_of(to_all, worker_id))
-    assert {worker_id: len(book.view.unread_of(worker_id)) for worker_id in ("w1", "w2")} == {
-        "w1": 1,
-        "w2": 1,
-    }
-    [one] = await take_unread(book, "w2")
-    fact = (await book.facts(after=0, limit=-1))[-1].fact
-    assert letters_moved(book.view, "w2", fact) == (LetterState.READ, ("b1",)), (
-        "told under the letter's own id"
-    )
-    post = SentLetters()
-    await desk_of(book, "w2", post).send_message(
-        str(sender), "yes", **{**NO_WORDS, "answers": one.message_id}
-    )
-    assert [letter.answers for _, letter in post.letters] == ["b1"]
-    assert book.view.unread_of("w1"), "what one does with it says nothing of the other"

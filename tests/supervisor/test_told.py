@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from agentorchestr.model import facts as f
-from agentorchestr.model.states import CheckOutcome, MergeResult
+from agentorchestr.model.states import CheckOutcome, MergeResult, Report
 from agentorchestr.model.verdict import CheckRun, Conflict, MergeAttempt, Verdict
 from agentorchestr.model.view import SessionView, WorkerView
 from agentorchestr.supervisor.replies import merge_line, worker_line
@@ -18,7 +18,7 @@ def worker(view_of: Build) -> WorkerView:
 
 
 def body(view_of: Build, attempt: MergeAttempt) -> str:
-    (message,) = told_after_merge(worker(view_of), attempt)
+    (message,) = told_after_merge(worker(view_of), attempt, asked_at=0.0)
     assert isinstance(message, f.MessageQueued)
     return message.body
 
@@ -32,6 +32,14 @@ def failing(tail: str) -> MergeAttempt:
     run = CheckRun("make test", 1, 1.0, "", tail)
     verdict = Verdict("v", "c", "t", CheckOutcome.RED, (run,), 1.0, 1.0)
     return MergeAttempt("m", "w1", MergeResult.RED, verdict=verdict)
+
+
+def test_a_merge_of_what_has_newer_work_since_is_no_order_any_more(view_of: Build) -> None:
+    view = view_of(*lives("w1"), f.WorkerReported("w1", Report.DONE, "again", "tool"))
+    reported = view.workers["w1"].reported_at
+    assert told_after_merge(view.workers["w1"], failing("x"), asked_at=reported + 1)
+    assert told_after_merge(view.workers["w1"], failing("x"), asked_at=reported - 1) == []
+    assert told_after_merge(view.workers["w1"], conflicting(1), asked_at=reported - 1) == []
 
 
 def test_every_file_in_conflict_is_named_when_the_hunks_are_cut(view_of: Build) -> None:
