@@ -96,7 +96,8 @@ class Agent:
             goal = briefs.goal_in(text)
             self._work.names.update(goal=goal, worker_id=self._options.name)
             self._lead_plan = self._scenario.for_lead(text) or _plan_for(goal)
-            self._lead = Lead(self._work, self._lead_plan, resumed=self._options.resumed)
+            resumed = self._options.resumed or briefs.begun_before(text)
+            self._lead = Lead(self._work, self._lead_plan, resumed=resumed)
         return self._lead, self._lead_plan
 
     def _worker_turn(self, prompt: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)+)"')
 _HEADING = re.compile(r"^#+ *(?:the |your )?(?:goal|task)\b[^\n]*\n\s*", re.IGNORECASE | re.MULTILINE)
 _FENCED = re.compile(r"(`{3,})[^\n]*\n(.*?)\n\1", re.DOTALL)
+_BEGUN = re.compile(r"^## (?:You were cut off|Somebody began this before you)$", re.MULTILINE)
 GOAL_CHARS = 2000
 
 
@@ -36,6 +37,11 @@ def goal_in(brief: str) -> str:
     rest = brief[heading.end() :]
     fenced = _FENCED.match(rest)
     return (fenced.group(2) if fenced else rest.split("\n#", 1)[0]).strip()[:GOAL_CHARS]
+
+
+def begun_before(brief: str) -> bool:
+    """Whether *brief* holds a hand-over: its reader goes on with what is there."""
+    return _BEGUN.search(brief) is not None
 
 
 def names_of(brief: Mapping[str, Any], *, default_name: str) -> dict[str, str]:

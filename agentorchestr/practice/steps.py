@@ -69,6 +69,9 @@ def _commit(work: Work, args: Args) -> None:
 def _update(work: Work, _args: Args) -> None:
     """Merge the integration branch; files in conflict stay with their markers for the next steps."""
     integration = _integration(work)
+    if work.git("rev-parse", "-q", "--verify", "MERGE_HEAD")[0] == 0:
+        work.note("in the middle of a merge already")  # a resumed agent meets its own merge again
+        return
     work.note(f"git merge {integration}")
     with work.acting("Bash"):
         code, text = work.git("merge", "--no-edit", integration)

@@ -1,6 +1,7 @@
 """The lead's policy against scripted answers of the core."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tests.practice.harness import LEAD_TOOLS, Endpoint, Setup
@@ -208,6 +209,24 @@ def test_a_resumed_lead_adopts_its_workers_instead_of_spawning_again(setup: Setu
     assert [call["task"] for call in endpoint.called("spawn_worker")] == ["do a", "do c"], done_again.stdout
     assert {call["worker_id"] for call in endpoint.called("merge_worker")} == {"w1", "w2", "w9"}
     assert endpoint.called("mark_goal_done"), done_again.stdout
+
+
+def test_a_lead_that_goes_on_for_another_adopts_its_workers(
+    setup: Setup, serve: Serve, tmp_path: Path
+) -> None:
+    setup.scenario(TWO_TASKS)
+    core = Core([done("w2")], merges={"w1": ["merged"], "w2": ["merged"]})
+    endpoint = serve(LEAD_TOOLS, answers=core.answers())
+    rows = [
+        {"worker_id": "w1", "task": "do a", "state": "done", "merged": False},
+        {"worker_id": "w2", "task": "do b", "state": "working"},
+    ]
+    endpoint.answers["list_workers"] = {"workers": rows}
+    brief = tmp_path / "lead.md"
+    brief.write_text("# The goal\n\nthe goal\n\n## Somebody began this before you\n\nAn agent ended.\n")
+    assert setup.one_shot(f'Read the file "{brief}".', endpoint=endpoint).returncode == 0
+    assert endpoint.called("spawn_worker") == []
+    assert [call["worker_id"] for call in endpoint.called("merge_worker")] == ["w1", "w2"]
 
 
 def test_steps_of_a_lead_use_saved_names(setup: Setup, serve: Serve) -> None:

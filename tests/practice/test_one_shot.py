@@ -1,12 +1,14 @@
 """One turn without a terminal: MCP, hooks, git, the transcript."""
 
 import json
+import subprocess
 import threading
 from collections.abc import Callable
 
 import pytest
 
 from agentorchestr.practice.mcp_client import Interrupted, McpClient, McpError, ToolFailed
+from tests.conftest import git
 from tests.practice.harness import TOKEN, WORKER_TOOLS, Endpoint, Setup, log_of
 
 BRIEF = {
@@ -238,3 +240,28 @@ def test_a_call_under_way_ends_at_once_when_aborted(serve: Serve) -> None:
     thread.join(5)
     release.set()
     assert [type(exc) for exc in raised] == [Interrupted]
+
+
+def test_a_resumed_worker_meets_its_own_merge_again(setup: Setup, serve: Serve) -> None:
+    setup.scenario("""
+        [[worker]]
+        match = "poem"
+        turns = [[
+          { do = "update" },
+          { do = "write", file = "README.md", text = "both\\n" },
+          { do = "commit", message = "both" },
+        ]]
+    """)
+    for branch, text in (("agentorchestr/s1/integration", "theirs"), ("agentorchestr/s1/w1", "ours")):
+        git(setup.cwd, "checkout", "-q", "-b", branch, "main")
+        (setup.cwd / "README.md").write_text(f"{text}\n")
+        git(setup.cwd, "commit", "-q", "-am", text)
+    with pytest.raises(subprocess.CalledProcessError):
+        git(setup.cwd, "merge", "agentorchestr/s1/integration")
+    endpoint = serve(WORKER_TOOLS, answers={"get_brief": BRIEF})
+    done = setup.one_shot("Call get_brief.", endpoint=endpoint)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert git(setup.cwd, "show", "HEAD:README.md") == "both"
+    assert git(setup.cwd, "merge-base", "HEAD", "agentorchestr/s1/integration") == git(
+        setup.cwd, "rev-parse", "agentorchestr/s1/integration"
+    )
