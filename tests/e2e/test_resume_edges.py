@@ -108,9 +108,8 @@ def test_living_agents_move_along_when_a_stranger_has_the_port(
     env = scene(scenario, tmp_path / "gate")
     view = started(product, repo, env)
     run = product.paths.session_run(view.session_id)
-    (run / "finished").touch()  # so that tmux does not bring it back before the stranger is there
+    (run / "finished").touch()  # so that tmux does not bring it back, however late it looks
     kill_supervisor(product, view)
-    (run / "finished").unlink()
     with socket.socket() as stranger:
         stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         stranger.bind(("127.0.0.1", view.port))
