@@ -83,6 +83,14 @@ def _xdg(env: Mapping[str, str], name: str, default: Path) -> Path:
     return Path(value) if value.startswith("/") else default
 
 
+def whole_path(folder: Path, name: str) -> Path:
+    """The file that somebody in *folder* calls *name*. Raises ``UsageError`` for a home that nobody has."""
+    try:
+        return folder / Path(name).expanduser()
+    except RuntimeError as exc:
+        raise UsageError(f"there is no such home: {name}", hint="write the whole path") from exc
+
+
 def ensure_private(folder: Path) -> Path:
     """Create *folder* (and parents) with mode 0700 and return it.
 

@@ -14,6 +14,8 @@ from agentorchestr.swarm.artifacts import ARTIFACT_TYPE, TEXT, Shelf
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 LATE_S = 86400.0
 """An artifact outlives the letter that names it by this."""
+EXPIRES_MOST_S = 30 * 365 * 86400.0
+"""Below what MQTT can say of a time."""
 WORD_CHARS = {"content_type": 100, "priority": 16}
 
 
@@ -134,5 +136,5 @@ def _check(body: str, options: Options) -> None:
         value = getattr(options, name)
         if value and ID.fullmatch(value) is None:
             raise UsageError(f"{name} must be an id: 1 to 64 of A-Z a-z 0-9 _ . -")
-    if options.expires_s < 0:
-        raise UsageError("a letter cannot expire before it is sent")
+    if not 0 <= options.expires_s <= EXPIRES_MOST_S:
+        raise UsageError("a letter expires after it is sent, and within 30 years", hint="0: it never expires")

@@ -10,12 +10,13 @@ import click
 from agentorchestr.bus.line import Place
 from agentorchestr.bus.names import address_of
 from agentorchestr.cli.common import json_option, shell_in
-from agentorchestr.cli.inputs import read_duration
+from agentorchestr.cli.inputs import LONGEST_S, read_duration
 from agentorchestr.cli.product import Shell
 from agentorchestr.cli.render import Screen
 from agentorchestr.errors import UsageError
 from agentorchestr.model import swarmbus
 from agentorchestr.model.mail import Address
+from agentorchestr.paths import whole_path
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 AGENT_VARIABLE = "AGENTORCHESTR_AGENT_ID"
@@ -85,11 +86,11 @@ def seconds(text: str, *, default: float) -> float:
         found = float(text.removesuffix("s"))
     except ValueError:
         return read_duration(text)
-    if not 0 < found < 1e9:  # noqa: PLR2004 - thirty years
+    if not 0 < found < LONGEST_S:
         raise UsageError(f"not a time: {text!r}", hint="write 30s, 5m or 1h30m")
     return found
 
 
 def path_of(shell: Shell, name: str) -> Path:
-    """A file a person named, from where they stand."""
-    return shell.cwd / Path(name).expanduser()
+    """A file a person named, from where they stand. Raises ``UsageError`` for a home that nobody has."""
+    return whole_path(shell.cwd, name)

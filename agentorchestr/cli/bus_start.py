@@ -79,7 +79,7 @@ def _let_in(desk: Desk) -> int:
         desk.screen.envelope("swarmbus_login", login)
     desk.screen.line(f"{made.name} of swarmbus may come in; its login is in {made.file}")
     where = f"--agent-id {made.name} --broker 127.0.0.1 --port {made.port}"
-    desk.screen.line(f"set -a; . {made.file}; set +a", indent=2)
+    desk.screen.line(f"set -a; . {shlex.quote(str(made.file))}; set +a", indent=2)
     desk.screen.line(f"swarmbus start {where} --inbox {made.name}.md", indent=2)
     return 0
 

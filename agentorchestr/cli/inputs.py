@@ -9,7 +9,9 @@ from agentorchestr.errors import UsageError
 
 GOAL_LIMIT_BYTES = 256 * 1024
 WORKERS_LIMIT = 32
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_DURATION = re.compile(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?")
+LONGEST_S = 1e9
+"""Thirty years: a longer duration is a slip, and what is reckoned with it may overflow."""
 _AGE = re.compile(r"(\d{1,6})([dhm])")
 AGE_UNITS = {"d": 86_400, "h": 3600, "m": 60}
 
@@ -96,14 +98,14 @@ def find_project(name: str, *, cwd: Path) -> Path:
 def read_duration(text: str) -> float:
     """Give the seconds in ``2h``, ``30m``, ``90s`` or ``1h30m``; 0 for an empty text: no limit.
 
-    Raises ``UsageError`` for anything else, a bare number and a zero included.
+    Raises ``UsageError`` for anything else, a bare number, a zero and more than thirty years included.
     """
     if not text:
         return 0.0
     found = _DURATION.fullmatch(text.strip().lower()) if text.strip().isascii() else None
     hours, minutes, seconds = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)
     total = hours * 3600 + minutes * 60 + seconds
-    if total <= 0:
+    if not 0 < total < LONGEST_S:
         raise UsageError(
             f"not a duration: {shorten(clean(text), 40) or '(blank)'}",
             hint="write it with units: --timeout 2h, 30m, 90s or 1h30m",

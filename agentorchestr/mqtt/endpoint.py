@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from agentorchestr.errors import UsageError
 from agentorchestr.model.mail import Address
+from agentorchestr.paths import whole_path
 
 if TYPE_CHECKING:
     import ssl
@@ -142,7 +143,7 @@ def login_from_env(env: Mapping[str, str]) -> Login | None:
 
 def with_whole_paths(env: Mapping[str, str], folder: Path) -> dict[str, str]:
     """*env* with the broker's files as they are seen from everywhere; *folder* is where they were named."""
-    whole = {name: str(folder / Path(env[name]).expanduser()) for name in FILE_VARIABLES if env.get(name)}
+    whole = {name: str(whole_path(folder, env[name])) for name in FILE_VARIABLES if env.get(name)}
     return {**env, **whole}
 
 

@@ -3,19 +3,18 @@
 import socket
 import struct
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agentorchestr.errors import CarrierGone, CarrierRefused
 from agentorchestr.model.carrier import Properties
 from agentorchestr.mqtt.endpoint import Endpoint, Login
 from agentorchestr.mqtt.knock import length, text
-from agentorchestr.mqtt.packets import PUBLISH, Packet, Splitter, puback_packet, publish_packet, read_publish
-from agentorchestr.mqtt.post import connect_packet, opened
+from agentorchestr.mqtt.packets import PUBLISH, puback_packet, publish_packet, read_publish
+from agentorchestr.mqtt.post import connect_packet, opened, packets_until
 
 _CONNACK, _SUBSCRIBE, _SUBACK, _DISCONNECT = 0x20, 0x82, 0x90, 0xE0
 _KIND, _FAILED = 0xF0, 0x80
-_READ_BYTES = 64 * 1024
 NONE = Properties()
 
 
@@ -53,7 +52,7 @@ def glance(
 def _look(line: socket.socket, endpoint: Endpoint, filters: Sequence[str], *, deadline: float) -> list[Seen]:
     found: list[Seen] = []
     end = filters[-1]
-    for packet in _packets(line, endpoint, deadline):
+    for packet in packets_until(deadline, line, endpoint):
         kind = packet.first & _KIND
         if kind == _CONNACK:
             _must_be_let_in(packet.body[1], endpoint)
@@ -77,18 +76,6 @@ def _look(line: socket.socket, endpoint: Endpoint, filters: Sequence[str], *, de
 def _must_be_let_in(reason: int, endpoint: Endpoint) -> None:
     if reason >= _FAILED:
         raise CarrierRefused(f"{endpoint} lets us see nothing (reason {reason:#x})")
-
-
-def _packets(line: socket.socket, endpoint: Endpoint, deadline: float) -> Iterator[Packet]:
-    """Packets until the deadline; then, and when the broker closes, ``CarrierGone``."""
-    splitter = Splitter()
-    while (left_s := deadline - time.monotonic()) > 0:
-        line.settimeout(left_s)
-        came = line.recv(_READ_BYTES)
-        if not came:
-            raise CarrierGone(f"{endpoint} closed the connection")
-        yield from splitter.packets(came)
-    raise CarrierGone(f"{endpoint} did not tell all in time", hint="try again")
 
 
 def _subscribe(filters: Sequence[str]) -> bytes:

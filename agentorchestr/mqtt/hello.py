@@ -12,6 +12,7 @@ from paho.mqtt.properties import Properties as PahoProperties
 
 from agentorchestr.model.carrier import Will
 from agentorchestr.mqtt.endpoint import Endpoint, Login
+from agentorchestr.mqtt.packets import LARGEST_BYTES
 from agentorchestr.mqtt.properties import empty, of_will
 
 ANSWER_S = 10.0
@@ -119,6 +120,7 @@ def dial(client: paho.Client, endpoint: Endpoint, hello: Hello) -> None:
     properties = empty(PacketTypes.CONNECT)
     properties.SessionExpiryInterval = hello.session_expiry_s
     properties.ReceiveMaximum = hello.receive_maximum
+    properties.MaximumPacketSize = LARGEST_BYTES
     client.connect(
         endpoint.host if endpoint.unix is None else str(endpoint.unix),
         endpoint.port or 1,  # not used with a Unix socket, and not allowed to be 0

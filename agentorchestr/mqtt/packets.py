@@ -1,7 +1,8 @@
 """The two packets that nearly all traffic is made of, PUBLISH and PUBACK: written and read by hand.
 
-paho does the rest of a connection; for a letter it would take longer than the journal does. What is wrong
-raises ``ValueError``, ``IndexError`` or ``struct.error``. Source: MQTT 5.0, sections 2.1, 2.2, 3.3 and 3.4.
+paho does the rest of a connection; for a letter it would take longer than the journal does. CONNACK is read
+here for commands, which do without paho. What is wrong raises ``ValueError``, ``IndexError`` or
+``struct.error``. Source: MQTT 5.0, sections 2.1, 2.2, 3.2, 3.3 and 3.4.
 """
 
 import struct
@@ -16,10 +17,17 @@ PUBLISH, PUBACK = 0x30, 0x40
 _RETAIN, _QOS_1, _QOS = 0x01, 0x02, 0x06
 _REPEATS = 0x80
 _LENGTH_BYTES = 4
+LARGEST_BYTES = 16 * 1024 * 1024
+"""What a packet may have on its way in. A broker is told, and one that sends more is left."""
 NONE = Properties()
 
 _UTF8, _EXPIRY, _CONTENT_TYPE, _RESPONSE_TOPIC = 0x01, 0x02, 0x03, 0x08
 _CORRELATION, _SUBSCRIPTION, _USER = 0x09, 0x0B, 0x26
+_RECEIVE_MAXIMUM, _LARGEST_PACKET = 0x21, 0x27
+_NUMBERS = {0x11: 4, 0x13: 2, _RECEIVE_MAXIMUM: 2, 0x22: 2, 0x24: 1, 0x25: 1, _LARGEST_PACKET: 4}
+_NUMBERS |= {0x28: 1, 0x29: 1, 0x2A: 1}
+"""The properties of a CONNACK that are numbers, and how many bytes each has."""
+_TEXTS = frozenset({0x12, 0x15, 0x16, 0x1A, 0x1C, 0x1F})
 
 
 class Packet(NamedTuple):
@@ -41,25 +49,43 @@ class Published:
     retained: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What a broker's CONNACK says. *packet_bytes* None: it set no limit."""
+
+    reason: int
+    receive_maximum: int = 65535
+    packet_bytes: int | None = None
+
+
 class Splitter:
     """Cuts what a socket gives into packets."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._parts: list[bytes] = []
+        self._missing = 1
+        """So many bytes, at least, and the packet that began is complete."""
 
     def packets(self, came: bytes) -> Iterator[Packet]:
-        """The packets that are complete now."""
-        stream = self._rest + came if self._rest else came
-        start, end = 0, len(stream)
+        """The packets that are complete now. Raises ``ValueError`` for one above ``LARGEST_BYTES``."""
+        if len(came) < self._missing:
+            self._parts.append(came)
+            self._missing -= len(came)
+            return
+        stream = b"".join((*self._parts, came)) if self._parts else came
+        start, end, self._missing = 0, len(stream), 1
         try:
             while end - start > 1:
                 size, at = _length_at(stream, start + 1)
+                if size > LARGEST_BYTES:
+                    raise ValueError(f"a packet of {size:,} bytes")
                 if at == 0 or at + size > end:
+                    self._missing = max(at + size - end, 1)
                     break
                 whole_at, start = start, at + size
                 yield Packet(stream[whole_at], stream[at:start], stream[whole_at:start])
         finally:
-            self._rest = stream[start:]
+            self._parts = [stream[start:]] if start < end else []
 
 
 def _length_at(stream: bytes, start: int) -> tuple[int, int]:
@@ -93,6 +119,25 @@ def read_puback(body: bytes) -> tuple[int, int]:
     """The packet identifier and the reason code."""
     (mid,) = struct.unpack_from(">H", body)
     return mid, body[2] if len(body) > 2 else 0  # noqa: PLR2004 - after the identifier
+
+
+def read_connack(body: bytes) -> Greeting:
+    """Read a CONNACK; what an older broker leaves out stays at its default."""
+    reason, limits = body[1], {_RECEIVE_MAXIMUM: 65535}
+    size, at = _length_at(body, 2)
+    end = at + size
+    if end > len(body):
+        raise ValueError("properties that are cut off")
+    while at < end:
+        name, at = body[at], at + 1
+        if (size := _NUMBERS.get(name, 0)) and at + size <= end:
+            limits[name], at = int.from_bytes(body[at : at + size], "big"), at + size
+        elif name == _USER or name in _TEXTS:
+            for _ in range(1 + (name == _USER)):
+                _, at = _bytes_at(body, at)
+        else:
+            raise ValueError(f"a property {name:#x} that does not belong here")
+    return Greeting(reason, limits[_RECEIVE_MAXIMUM] or 1, limits.get(_LARGEST_PACKET))
 
 
 def read_publish(first: int, body: bytes) -> Published:

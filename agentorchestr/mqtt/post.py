@@ -4,17 +4,27 @@ import contextlib
 import socket
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from agentorchestr.errors import CarrierGone, CarrierRefused
-from agentorchestr.model.carrier import Delivered
+from agentorchestr.model.carrier import Delivered, Properties, packet_bytes, sayable
 from agentorchestr.mqtt.endpoint import Endpoint, Login
 from agentorchestr.mqtt.knock import length, text
+from agentorchestr.mqtt.packets import (
+    LARGEST_BYTES,
+    PUBACK,
+    Greeting,
+    Packet,
+    Splitter,
+    publish_packet,
+    read_connack,
+    read_puback,
+)
 
-_CONNACK, _PUBACK, _DISCONNECT = 0x20, 0x40, 0xE0
+_CONNACK, _DISCONNECT, _KIND = 0x20, 0xE0, 0xF0
 _FAILED, _NO_SUBSCRIBERS = 0x80, 0x10
-_REPEATS_END = 0x80
+_READ_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -36,19 +46,25 @@ def post(
     Raises ``CarrierGone`` when nobody answers in time, ``CarrierRefused`` when the broker says no.
     Source: MQTT 5.0, sections 3.1 to 3.4.
     """
+    said: dict[int, Delivered] = {}
     with opened(endpoint, timeout_s) as line:
-        wire = _Wire(line, deadline=time.monotonic() + timeout_s)
         try:
             line.sendall(connect_packet(login, session_expiry_s=session_expiry_s, receive_maximum=1))
-            reason = wire.until(_CONNACK)[1]
-            if reason >= _FAILED:
-                raise CarrierRefused(f"{endpoint} refused the login of {login.user} (reason {reason:#x})")
-            line.sendall(b"".join(_publish(number, parcel) for number, parcel in enumerate(parcels, 1)))
-            said = _answers(wire, len(parcels))
+            came = packets_until(time.monotonic() + timeout_s, line, endpoint)
+            greeting = _greeting(came, login, endpoint)
+            waiting = _fitting(parcels, greeting, said)
+            line.sendall(b"".join(next(waiting, b"") for _ in range(greeting.receive_maximum)))
+            while len(said) < len(parcels):
+                number, reason = read_puback(_next(came, PUBACK, endpoint))
+                if 0 < number <= len(parcels):
+                    said[number] = _meaning(reason)
+                line.sendall(next(waiting, b""))
             line.sendall(b"\xe0\x00")
         except OSError as exc:
             raise CarrierGone(f"{endpoint} did not answer: {exc}") from exc
-    return said
+        except (ValueError, IndexError, KeyError, struct.error) as exc:
+            raise CarrierGone(f"{endpoint} speaks no MQTT: {exc}") from exc
+    return [said[number] for number in range(1, len(parcels) + 1)]
 
 
 def opened(endpoint: Endpoint, timeout_s: float) -> socket.socket:
@@ -75,7 +91,7 @@ def connect_packet(
     """A CONNECT. With *session_expiry_s* 0 no session is kept, and none is taken up."""
     clean_start, user_and_password = 0x02, 0xC0
     # With a receive maximum of 1 what waits for us is not sent to be thrown away.
-    properties = struct.pack(">BIBH", 0x11, session_expiry_s, 0x21, receive_maximum)
+    properties = struct.pack(">BIBHBI", 0x11, session_expiry_s, 0x21, receive_maximum, 0x27, LARGEST_BYTES)
     flags = user_and_password | (clean_start if session_expiry_s == 0 else 0)
     body = text("MQTT") + bytes((5, flags)) + struct.pack(">H", 30)
     body += length(len(properties)) + properties
@@ -83,58 +99,49 @@ def connect_packet(
     return b"\x10" + length(len(body)) + body
 
 
-def _publish(number: int, parcel: Parcel) -> bytes:
-    properties = b"" if parcel.expiry_s is None else struct.pack(">BI", 0x02, parcel.expiry_s)
-    body = text(parcel.topic) + struct.pack(">H", number) + length(len(properties)) + properties
-    return b"\x32" + length(len(body) + len(parcel.payload)) + body + parcel.payload
+def packets_until(deadline: float, line: socket.socket, endpoint: Endpoint) -> Iterator[Packet]:
+    """What comes in until *deadline*; then, and when the broker closes, ``CarrierGone``."""
+    splitter = Splitter()
+    while (left_s := deadline - time.monotonic()) > 0:
+        line.settimeout(left_s)
+        came = line.recv(_READ_BYTES)
+        if not came:
+            raise CarrierGone(f"{endpoint} closed the connection")
+        yield from splitter.packets(came)
+    raise CarrierGone(f"{endpoint} did not tell all in time", hint="try again")
 
 
-def _answers(wire: "_Wire", count: int) -> list[Delivered]:
-    said: dict[int, Delivered] = {}
-    while len(said) < count:
-        body = wire.until(_PUBACK)
-        reason = body[2] if len(body) > 2 else 0  # noqa: PLR2004 - after the two bytes of the number
-        said[int.from_bytes(body[:2], "big")] = (
-            Delivered.REFUSED
-            if reason >= _FAILED
-            else Delivered.NOBODY_THERE
-            if reason == _NO_SUBSCRIBERS
-            else Delivered.ACCEPTED
-        )
-    return [said[number] for number in range(1, count + 1)]
+def _next(came: Iterator[Packet], kind: int, endpoint: Endpoint) -> bytes:
+    """The body of the next packet of *kind*; others are left out, and not acknowledged."""
+    for packet in came:
+        if packet.first & _KIND == kind:
+            return packet.body
+        if packet.first & _KIND == _DISCONNECT:
+            reason = packet.body[0] if packet.body else 0
+            raise CarrierRefused(f"{endpoint} hung up (reason {reason:#x})")
+    raise CarrierGone(f"{endpoint} did not answer")
 
 
-class _Wire:
-    """Reads packets until a deadline."""
+def _greeting(came: Iterator[Packet], login: Login, endpoint: Endpoint) -> Greeting:
+    greeting = read_connack(_next(came, _CONNACK, endpoint))
+    if greeting.reason >= _FAILED:
+        raise CarrierRefused(f"{endpoint} refused the login of {login.user} (reason {greeting.reason:#x})")
+    return greeting
 
-    def __init__(self, line: socket.socket, *, deadline: float) -> None:
-        self._line = line
-        self._deadline = deadline
 
-    def until(self, kind: int) -> bytes:
-        """The body of the next packet of *kind*; others are left out, and not acknowledged."""
-        while True:
-            first = self._read(1)[0]
-            size, shift = 0, 0
-            while True:
-                low = self._read(1)[0]
-                size |= (low & 0x7F) << shift
-                shift += 7
-                if low < _REPEATS_END:
-                    break
-            body = self._read(size)
-            if first & 0xF0 == kind:
-                return body
-            if first & 0xF0 == _DISCONNECT:
-                reason = body[0] if body else 0
-                raise CarrierRefused(f"the broker hung up (reason {reason:#x})")
+def _fitting(parcels: Sequence[Parcel], greeting: Greeting, said: dict[int, Delivered]) -> Iterator[bytes]:
+    """The packets of *parcels*. What the broker would hang up on is noted as refused instead."""
+    limit = greeting.packet_bytes or LARGEST_BYTES
+    for number, parcel in enumerate(parcels, 1):
+        properties = Properties(expiry_s=parcel.expiry_s)
+        fits = packet_bytes(parcel.topic, parcel.payload, properties) <= limit
+        if fits and sayable(parcel.topic, properties):
+            yield publish_packet(number, parcel.topic, parcel.payload, properties, retain=False)
+        else:
+            said[number] = Delivered.REFUSED
 
-    def _read(self, count: int) -> bytes:
-        found = bytearray()
-        while len(found) < count:
-            self._line.settimeout(max(self._deadline - time.monotonic(), 0.001))
-            piece = self._line.recv(count - len(found))
-            if not piece:
-                raise CarrierGone("the broker closed the connection")
-            found += piece
-        return bytes(found)
+
+def _meaning(reason: int) -> Delivered:
+    if reason == _NO_SUBSCRIBERS:
+        return Delivered.NOBODY_THERE
+    return Delivered.REFUSED if reason >= _FAILED else Delivered.ACCEPTED

@@ -121,6 +121,9 @@ def test_what_cannot_be_sent_is_one_clear_line(shell, tmp_path):
     assert "not the name" in problem(shell.run("send", "../ben", "x"))
     assert "not the name" in problem(shell.run("send", "ben", "x", "--agent-id", ".."))
     assert "not a duration" in problem(shell.run("send", "ben", "x", "--expires", "soon"))
+    assert "30 years" in problem(shell.run("send", "ben", "x", "--expires", "999999999"))
+    assert "not a duration" in problem(shell.run("send", "ben", "x", "--expires", "10000000h"))
+    assert "no such home" in problem(shell.run("send", "ben", "x", "--outbox", "~no-such-user/{agent_id}.md"))
     assert "process list" in problem(shell.run("send", "ben", "x", "--broker", "mqtt://u:secret@h"))
     assert "no such command" in problem(shell.run("sned", "ben", "x"))
 

@@ -8,9 +8,11 @@ from paho.mqtt.properties import Properties as PahoProperties
 
 from agentorchestr.model.carrier import Properties
 from agentorchestr.mqtt.packets import (
+    Greeting,
     Splitter,
     puback_packet,
     publish_packet,
+    read_connack,
     read_puback,
     read_publish,
 )
@@ -90,3 +92,28 @@ def test_more_than_was_asked_for_is_not_taken() -> None:
 def test_a_length_without_end_is_refused() -> None:
     with pytest.raises(ValueError, match="four bytes"):
         list(Splitter().packets(b"\x30\xff\xff\xff\xff\xff"))
+
+
+def test_a_packet_larger_than_we_take_is_refused_before_it_came() -> None:
+    with pytest.raises(ValueError, match="16,777,217 bytes"):
+        list(Splitter().packets(b"\x30\x81\x80\x80\x08"))
+
+
+def test_a_large_packet_in_small_pieces_costs_no_more_than_its_size() -> None:
+    whole = publish_packet(1, "t", b"z" * 8_000_000, Properties(), retain=False)
+    splitter = Splitter()
+    found = [
+        packet.whole
+        for start in range(0, len(whole), 1000)
+        for packet in splitter.packets(whole[start : start + 1000])
+    ]
+    assert found == [whole]
+
+
+def test_a_greeting_tells_the_limits_of_the_broker() -> None:
+    properties = b"\x11\x00\x00\x00\x01\x21\x00\x14\x24\x01\x27\x00\x10\x00\x00\x12\x00\x02me\x26\x00\x01a\x00\x01b\x2a\x01"
+    body = b"\x00\x00" + bytes((len(properties),)) + properties
+    assert read_connack(body) == Greeting(0, 20, 1024 * 1024)
+    assert read_connack(b"\x00\x87\x00") == Greeting(0x87)
+    with pytest.raises(ValueError, match="0x99"):
+        read_connack(b"\x00\x00\x02\x99\x00")
