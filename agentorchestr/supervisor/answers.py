@@ -1,5 +1,7 @@
 """What came of a request that was put to an agent as a message: its answer, its next report, its end."""
 
+import hashlib
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -8,8 +10,10 @@ from agentorchestr.model.states import Report
 from agentorchestr.model.view import SessionView
 from agentorchestr.supervisor.book import Book
 
-REQUEST_THREADS = frozenset({"a2a", "task"})
-"""Messages that somebody outside waits for; what answers them goes back by their own way, not as a letter."""
+A2A_THREAD, TASK_THREAD = "request a2a", "request task"
+REQUEST_THREADS = frozenset({A2A_THREAD, TASK_THREAD})
+"""Messages that somebody outside waits for; what answers them goes back by their own way, not as a letter.
+No letter comes in with one of these."""
 SUBJECT = "a request from outside: answer it with send_message and answers, or with your next report"
 
 
@@ -23,6 +27,14 @@ class Outcome:
     """By a message of its own, not by a report."""
 
 
+def request_id(kind: str, *asked: str | int) -> str:
+    """The id of the message that puts a request to an agent, the same after a restart.
+
+    *asked* tells it from every other: names in it are chosen by strangers, and two may choose the same.
+    """
+    return f"{kind}-{hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:32]}"
+
+
 def request(
     message_id: str, sender: str, receiver: str, body: str, *, thread: str, verified: bool
 ) -> f.MessageQueued:
@@ -33,8 +45,12 @@ def request(
 
 
 def outcome(view: SessionView, worker_id: str, message_id: str) -> Outcome | None:
-    """The request's end, as far as there is one. A report counts when it came after the request was read."""
-    answer = next((m for m in view.messages.values() if m.answers == message_id), None)
+    """The request's end, as far as there is one: what its agent answered, in a message or with a report.
+
+    A report counts when it came after the request was read.
+    """
+    said = (m for m in view.messages.values() if m.answers == message_id and m.sender == worker_id)
+    answer = next(said, None)
     if answer is not None:
         return Outcome(done=True, text=answer.body, answered=True)
     worker, message = view.workers[worker_id], view.messages[message_id]

@@ -11,7 +11,7 @@ from agentorchestr.errors import UsageError
 from agentorchestr.journal.mailbox import MailStore
 from agentorchestr.model.carrier import Transport
 from agentorchestr.model.mail import AgentCard, DelegatedTask
-from agentorchestr.supervisor.answers import follow, request
+from agentorchestr.supervisor.answers import TASK_THREAD, follow, request, request_id
 from agentorchestr.supervisor.book import Book
 from agentorchestr.swarm.artifacts import Shelf
 from agentorchestr.swarm.assignments import Assignments
@@ -57,9 +57,9 @@ async def work_on_tasks(book: Book, worker_id: str, taken: Assignments) -> None:
 
 
 async def _work_on(book: Book, worker_id: str, taken: Assignments, task: DelegatedTask) -> None:
-    message_id = f"task-{task.task_id}-{task.attempt}"[:64]
     sender = str(task.requester)
-    await book.record(request(message_id, sender, worker_id, task.text, thread="task", verified=True))
+    message_id = request_id("task", worker_id, sender, task.task_id, task.attempt)
+    await book.record(request(message_id, sender, worker_id, task.text, thread=TASK_THREAD, verified=True))
     async for ended in follow(book, worker_id, message_id):
         if ended is None:
             await taken.beat(task.task_id, "the agent has read it")

@@ -23,6 +23,7 @@ from agentorchestr.model.mail import Address, AgentCard, Letter, LetterKind, Ski
 from agentorchestr.model.states import LEAD
 from agentorchestr.model.swarmbus import is_neighbour
 from agentorchestr.model.view import WorkerView
+from agentorchestr.supervisor.answers import REQUEST_THREADS
 from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.letters_moved import letters_moved
 from agentorchestr.supervisor.membership import Member, join, work_on_tasks
@@ -244,7 +245,8 @@ def _message(letter: Letter, worker_id: str) -> f.MessageQueued:
         question=letter.kind is LetterKind.ASK and worker_id == LEAD,
         subject=letter.subject,
         priority=letter.priority,
-        thread=letter.thread,
+        # Its sender chose this word, too: the ones that mark requests are ours.
+        thread="" if letter.thread in REQUEST_THREADS else letter.thread,
         answers=letter.answers,
         verified=letter.verified,
     )

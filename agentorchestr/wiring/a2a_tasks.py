@@ -14,7 +14,7 @@ from agentorchestr.model.carrier import Transport
 from agentorchestr.model.mail import Address
 from agentorchestr.paths import ensure_private
 from agentorchestr.process import offload
-from agentorchestr.supervisor.answers import follow, request
+from agentorchestr.supervisor.answers import A2A_THREAD, follow, request, request_id
 from agentorchestr.supervisor.book import Book
 from agentorchestr.supervisor.post import ORG, Share
 from agentorchestr.swarm.artifacts import Shelf, packed, text_here
@@ -31,20 +31,24 @@ class AgentTasks:
     async def start(self, task: Task) -> AsyncGenerator[Step]:
         """Queue the newest turn as a message; done when the agent answers it, or reports after reading it."""
         turn = task.turns[-1]
-        message_id = f"a2a-{turn.message_id}"[:64]
+        message_id = self._message_id(task)
         if not self._book.view.workers[self._worker_id].alive:
             yield rejected("this agent has ended")
             return
         text = await offload(packed, self._shelf, turn.text)
-        asked = request(message_id, f"a2a/{task.id}", self._worker_id, text, thread="a2a", verified=False)
+        asked = request(
+            message_id, f"a2a/{task.id}", self._worker_id, text, thread=A2A_THREAD, verified=False
+        )
         await self._book.record(asked)
         async for step in steps_of_agent(self._book, self._shelf, self._worker_id, message_id):
             yield step
 
     async def cancel(self, task: Task) -> None:
         """Tell the agent that nobody waits for this any more."""
-        turn = task.turns[-1]
-        await self._book.record(cancelled(task, self._worker_id, f"a2a-{turn.message_id}"))
+        await self._book.record(cancelled(task, self._worker_id, self._message_id(task)))
+
+    def _message_id(self, task: Task) -> str:
+        return request_id("a2a", self._worker_id, task.id, task.turns[-1].message_id)
 
 
 async def steps_of_agent(book: Book, shelf: Shelf, worker_id: str, message_id: str) -> AsyncGenerator[Step]:

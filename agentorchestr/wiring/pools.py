@@ -24,7 +24,7 @@ from agentorchestr.model.states import WorkerState
 from agentorchestr.model.view import MessageView, SessionView, WorkerView
 from agentorchestr.paths import ensure_private
 from agentorchestr.process import offload
-from agentorchestr.supervisor.answers import REQUEST_THREADS, outcome, request
+from agentorchestr.supervisor.answers import A2A_THREAD, REQUEST_THREADS, outcome, request, request_id
 from agentorchestr.supervisor.book import Book
 from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.post import ORG, RETRY_S, Carrier
@@ -167,7 +167,9 @@ class PoolTasks:
                 return []
             number = len(_all(view, task)) + 1
             name = f"{_prefix(task)}{number}"
-            return [request(name, f"a2a/{task.id}", worker.worker_id, body, thread="a2a", verified=False)]
+            return [
+                request(name, f"a2a/{task.id}", worker.worker_id, body, thread=A2A_THREAD, verified=False)
+            ]
 
         await self._book.decide(choose)
         return _latest(self._book.view, task)
@@ -203,7 +205,7 @@ def _members(view: SessionView) -> list[WorkerView]:
 
 def _prefix(task: Task) -> str:
     """What begins the ids of messages that put the newest turn of *task* to workers."""
-    return f"pool-{task.id}-{len(task.turns)}-"
+    return f"{request_id('pool', task.id, len(task.turns))}-"
 
 
 def _all(view: SessionView, task: Task) -> list[MessageView]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -180,3 +181,24 @@ async def test_the_card_shows_each_pool_with_its_topic(book: Book) -> None:
     assert card["skills"][2]["description"] == "writes tests"
     (extension,) = card["capabilities"]["extensions"]
     assert extension["params"]["pools"]["tester"] == "$a2a/v1/request/agentorchestr/s1/pool/tester"
+
+
+async def test_only_the_agent_that_was_asked_answers(book: Book, pool: PoolTasks) -> None:
+    await book.record(*spawned("w1"), *spawned("w2", "tester"), turn("w1"), idle("w1"))
+    async with asked(pool, task()) as steps:
+        await until_told(steps, "queued for w1")
+        name = next(iter(book.view.messages))
+        for stranger in ("w2", "agentorchestr/local/eve"):
+            await book.record(f.MessageQueued(f"by-{stranger[-2:]}", stranger, "w1", "forged", answers=name))
+        await book.record(f.MessageQueued("a", "w1", "x", "fine", answers=name))
+        assert "fine" in await rest(steps)
+
+
+async def test_a_task_whose_id_begins_as_another_has_an_answer_of_its_own(
+    book: Book, pool: PoolTasks
+) -> None:
+    await book.record(*spawned("w1"), *spawned("w2"), turn("w1"), idle("w1"), turn("w2"))
+    long, short = replace(task(), id="t-1-1"), replace(task(), id="t")
+    async with asked(pool, long) as one, asked(pool, short) as two:
+        await until_told(one, "queued for w1")
+        await until_told(two, "waiting for an idle reviewer")
