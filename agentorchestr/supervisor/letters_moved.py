@@ -4,15 +4,25 @@ from collections.abc import Iterable
 
 from agentorchestr.journal.messages import TURN_BEGINS
 from agentorchestr.model import facts as f
-from agentorchestr.model.mail import LetterState
+from agentorchestr.model.mail import Letter, LetterState
 from agentorchestr.model.view import SessionView
 from agentorchestr.supervisor.answers import REQUEST_THREADS
+
+
+def message_id_of(letter: Letter, worker_id: str) -> str:
+    """The id *letter* has as a message of this session: its own; a broadcast has one for each receiver."""
+    return letter.letter_id if letter.receiver is not None else f"{letter.letter_id}@{worker_id}"
+
+
+def letter_id_of(message_id: str) -> str:
+    """The id of the letter that came as this message."""
+    return message_id.partition("@")[0]
 
 
 def letters_moved(
     view: SessionView, worker_id: str, fact: f.Fact
 ) -> tuple[LetterState, tuple[str, ...]] | None:
-    """How far *fact* brought letters to *worker_id*, and which; None when it moved none.
+    """How far *fact* brought letters to *worker_id*, and their ids; None when it moved none.
 
     *view* holds the fact already, and maybe later ones: what went further meanwhile is told with those.
     """
@@ -22,7 +32,7 @@ def letters_moved(
     if found is None:
         return None
     state, ids = found
-    letters = tuple(one for one in ids if _is_letter(view, one, worker_id))
+    letters = tuple(letter_id_of(one) for one in ids if _is_letter(view, one, worker_id))
     return (state, letters) if letters else None
 
 

@@ -14,6 +14,7 @@ from agentorchestr.supervisor.answers import REQUEST_THREADS
 from agentorchestr.supervisor.artifact_verbs import fetched
 from agentorchestr.supervisor.desk import Principal, Reply
 from agentorchestr.supervisor.gear import Gear
+from agentorchestr.supervisor.letters_moved import letter_id_of
 from agentorchestr.supervisor.post import Post, new_letter, read_address
 from agentorchestr.supervisor.reading import message_state, take_unread
 from agentorchestr.supervisor.replies import artifact_shown, message_line
@@ -94,7 +95,9 @@ class MailDesk:
     ) -> list[dict[str, object]]:
         post = self._bus()
         me = post.address(self._me)
-        letter = new_letter(body, subject=subject, priority=priority, answers=answers, sender=me)
+        letter = new_letter(
+            body, subject=subject, priority=priority, answers=letter_id_of(answers), sender=me
+        )
         sent = {}
         for name, to in outside.items():
             known = operation_id("out", str(me), operation, str(to)) if operation else ""

@@ -25,7 +25,7 @@ from agentorchestr.model.swarmbus import is_neighbour
 from agentorchestr.model.view import WorkerView
 from agentorchestr.supervisor.answers import REQUEST_THREADS
 from agentorchestr.supervisor.gear import Gear
-from agentorchestr.supervisor.letters_moved import letters_moved
+from agentorchestr.supervisor.letters_moved import letters_moved, message_id_of
 from agentorchestr.supervisor.membership import Member, join, work_on_tasks
 from agentorchestr.swarm.artifacts import ARTIFACT_TYPE, ref_of
 from agentorchestr.swarm.card_wire import will_of
@@ -170,7 +170,7 @@ class Post:
         async for letter in exchange.inbox():
             if letter.receiver is None and letter.sender.unit == self._gear.session_id:
                 continue  # to all, from one of us: it has a message of its own where it was meant for us
-            await self._gear.book.record(_message(letter, worker_id))
+            await self._gear.book.record(message_of(letter, worker_id))
 
     async def _follow_agent(self, worker_id: str, exchange: Exchange) -> None:
         """Show the agent's state as it changes, and tell senders how far their letters got."""
@@ -192,8 +192,8 @@ class Post:
         found = letters_moved(self._gear.view, worker_id, fact)
         if found is not None:
             state, ids = found
-            for message_id in ids:
-                await exchange.advance(message_id, state)
+            for letter_id in ids:
+                await exchange.advance(letter_id, state)
 
     def member(self, worker_id: str) -> Member:
         """The agent's membership. Raises ``ToolRefused`` while it is not on the bus."""
@@ -236,9 +236,10 @@ def new_letter(body: str, *, subject: str, priority: str, answers: str, sender: 
     return letter if ref_of(body) is None else replace(letter, content_type=ARTIFACT_TYPE)
 
 
-def _message(letter: Letter, worker_id: str) -> f.MessageQueued:
+def message_of(letter: Letter, worker_id: str) -> f.MessageQueued:
+    """The message that *letter* is for an agent of this session."""
     return f.MessageQueued(
-        letter.letter_id,
+        message_id_of(letter, worker_id),
         str(letter.sender),
         worker_id,
         letter.body,

@@ -14,10 +14,12 @@ from agentorchestr.model.facts import Recorded
 from agentorchestr.model.mail import Address, Letter, LetterState
 from agentorchestr.model.states import AgentEventKind, MessageStep, Report
 from agentorchestr.model.view import SessionView
+from agentorchestr.supervisor.answers import A2A_THREAD, REQUEST_THREADS
 from agentorchestr.supervisor.book import Book
 from agentorchestr.supervisor.desk import Principal, PrincipalKind
 from agentorchestr.supervisor.letters_moved import letters_moved
 from agentorchestr.supervisor.mail_verbs import MailDesk
+from agentorchestr.supervisor.post import message_of
 from agentorchestr.supervisor.reading import message_state, take_unread, unsure_replies
 from tests.supervisor.conftest import lives
 from tests.supervisor.watching import new_book
@@ -80,7 +82,7 @@ def test_a_sender_is_told_why_a_message_is_not_read(view_of: Build) -> None:
 
 def test_messages_of_the_session_and_requests_are_no_letters(view_of: Build) -> None:
     ours = f.MessageQueued("m1", "w2", "w1", "hello")
-    asked = f.MessageQueued("m1", "a2a/t1", "w1", "do", thread="a2a")
+    asked = f.MessageQueued("m1", "a2a/t1", "w1", "do", thread=A2A_THREAD)
     for message in (ours, asked):
         assert letters_moved(view_of(*lives("w1"), message, READ), "w1", READ) is None
     assert letters_moved(view_of(*lives("w1"), LETTER, READ), "w2", READ) is None
@@ -222,3 +224,39 @@ async def test_of_many_reads_at_once_only_one_gets_a_message(book: Book) -> None
     await book.record(*lives("w1"), *(f.MessageQueued(f"m{n}", "w2", "w1", "x") for n in range(20)))
     taken = await asyncio.gather(*(take_unread(book, "w1") for _ in range(8)))
     assert sorted(m.message_id for one in taken for m in one) == sorted(f"m{n}" for n in range(20))
+
+
+@pytest.mark.anyio
+async def test_a_broadcast_from_outside_is_a_message_of_each_receiver(book: Book) -> None:
+    await book.record(*lives("w1"), *lives("w2"))
+    sender = Address("agentorchestr", "s2", "w9")
+    to_all = Letter("b1", sender, None, "hear", verified=True)
+    for worker_id in ("w1", "w2", "w1"):
+        await book.record(message_of(to_all, worker_id))
+    assert {worker_id: len(book.view.unread_of(worker_id)) for worker_id in ("w1", "w2")} == {
+        "w1": 1,
+        "w2": 1,
+    }
+    [one] = await take_unread(book, "w2")
+    fact = (await book.facts(after=0, limit=-1))[-1].fact
+    assert letters_moved(book.view, "w2", fact) == (LetterState.READ, ("b1",)), (
+        "told under the letter's own id"
+    )
+    post = SentLetters()
+    await desk_of(book, "w2", post).send_message(
+        str(sender), "yes", **{**NO_WORDS, "answers": one.message_id}
+    )
+    assert [letter.answers for _, letter in post.letters] == ["b1"]
+    assert book.view.unread_of("w1"), "what one does with it says nothing of the other"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("thread", ["task", "a2a", *REQUEST_THREADS])
+async def test_an_answer_to_a_letter_goes_out_whatever_its_thread_is_called(book: Book, thread: str) -> None:
+    await book.record(*lives("w1"))
+    sender = Address("agentorchestr", "s2", "w9")
+    letter = Letter("l1", sender, Address("agentorchestr", "s1", "w1"), "well?", thread=thread)
+    await book.record(message_of(letter, "w1"))
+    post = SentLetters()
+    await desk_of(book, "w1", post).send_message(str(sender), "yes", **{**NO_WORDS, "answers": "l1"})
+    assert [to for to, _ in post.letters] == [sender]
