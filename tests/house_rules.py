@@ -64,6 +64,9 @@ DESTRUCTIVE = re.compile(
 OWN_FOLDERS = re.compile(r'rm -rf( "?\$(venv|tests_dir|home)"?[^ ]*)+$')
 """What a shell script may remove: the environment it made itself, and its temporary folders."""
 SHELLS = frozenset({"os.system", "os.popen", "asyncio.create_subprocess_shell", "subprocess.getoutput"})
+SIGNALS = frozenset({"os.kill", "os.killpg", "signal.pidfd_send_signal"})
+SIGNAL_HOMES = frozenset({"process_table.py", "process.py", "tmux/panes.py"})
+"""The table itself, the group of a child of our own, and SIGCHLD to the tmux that just told its pid."""
 SLEEPS = frozenset({"time.sleep", "asyncio.sleep", "anyio.sleep"})
 PRINTS = frozenset({"print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write"})
 PRINTERS = ("shim", "practice")
@@ -203,6 +206,13 @@ def no_shell(module: Module) -> Iterator[str]:
                 yield f"line {node.lineno}: shell="
 
 
+def signals_have_one_home(module: Module) -> Iterator[str]:
+    """Whoever signals by number alone may hit another program: only the process table knows which one it is."""
+    if module.place in SIGNAL_HOMES or module.home in {"shim", "practice"}:
+        return
+    yield from (f"line {node.lineno}: {name}" for node, name in calls(module) if name in SIGNALS)
+
+
 def only_the_clock_sleeps(module: Module) -> Iterator[str]:
     if module.place != "clock.py":
         yield from (f"line {node.lineno}: {name}" for node, name in calls(module) if name in SLEEPS)
@@ -256,6 +266,7 @@ RULES = (
     broad_excepts_are_at_home,
     destruction_has_one_gateway,
     no_shell,
+    signals_have_one_home,
     only_the_clock_sleeps,
     only_the_renderer_prints,
     nothing_happens_on_import,

@@ -116,6 +116,8 @@ RED: list[tuple[Rule, str, str]] = [
     (rules.no_shell, "process.py", "subprocess.run(line, shell=wanted)"),
     (rules.no_shell, "cli/a.py", "import os\nos.system('ls')"),
     (rules.no_shell, "cli/a.py", "from os import popen as p\np('ls')"),
+    (rules.signals_have_one_home, "wiring/a.py", "import os\nos.kill(pid, 9)"),
+    (rules.signals_have_one_home, "mqtt/a.py", "from os import killpg as end\nend(pid, 9)"),
     (rules.only_the_clock_sleeps, "tmux/a.py", "import time\ntime.sleep(1)"),
     (rules.only_the_clock_sleeps, "tmux/a.py", "from time import sleep\nsleep(1)"),
     (
@@ -150,6 +152,7 @@ GREEN: list[tuple[Rule, str, str]] = [
     (rules.destruction_has_one_gateway, "worktree/gateway.py", "shutil.rmtree(folder)"),
     (rules.destruction_has_one_gateway, "worktree/a.py", "git('worktree', 'add', path)\ngit('reset', '-q')"),
     (rules.no_shell, "process.py", "subprocess.run(argv, shell=False)"),
+    (rules.signals_have_one_home, "process_table.py", "import os\nos.kill(pid, 9)"),
     (rules.only_the_clock_sleeps, "clock.py", "import time\ntime.sleep(1)"),
     (rules.only_the_renderer_prints, "cli/render.py", "print('x')"),
     (rules.nothing_happens_on_import, "a.py", "P = re.compile('x')\ndef f():\n    return os.environ"),

@@ -17,8 +17,9 @@ from agentorchestr.bus.keeping import answering, keep
 from agentorchestr.bus.letters import Words, fitted, make_letter, options_of
 from agentorchestr.bus.line import Place
 from agentorchestr.bus.names import address_of, receivers_of
-from agentorchestr.bus.neighbours import check_speech, refuse_neighbour, speaking
+from agentorchestr.bus.neighbours import check_speech, refuse_neighbour
 from agentorchestr.bus.serving import Handler, Serving, handed
+from agentorchestr.bus.speaking import speaking
 from agentorchestr.bus.trust import names_are_bound
 from agentorchestr.errors import BusError, CarrierGone, UsageError
 from agentorchestr.model.carrier import Transport
@@ -115,7 +116,7 @@ class Bus:
             line = await enter_line(stack, self.place)
             bound = await names_are_bound(line, self.me)
             made = await stack.enter_async_context(connection(self.place, line, self._card))
-            transport = speaking(self.place, made)
+            transport = await stack.enter_async_context(speaking(self.place, line, made))
             exchange = Exchange(
                 transport,
                 store,
@@ -137,7 +138,7 @@ class Bus:
             self.assignments = await stack.enter_async_context(assignments)
             self.artifacts = await stack.enter_async_context(artifacts)
             self._exchange = exchange
-            stack.callback(self._leave)
+            stack.callback(setattr, self, "_exchange", None)
             stack.enter_context(answering(self.place.home, self._rung))
             await self._keep(stack, transport)
             self._stack = stack.pop_all()
@@ -160,9 +161,6 @@ class Bus:
         if self.place.may_carry:
             works.append(group.create_task(keep(self.place, transport)))
         stack.callback(lambda: [work.cancel() for work in works])
-
-    def _leave(self) -> None:
-        self._exchange = None
 
     async def send(self, to: Name, body: str, **words: Unpack[Words]) -> Letter:
         """Send *body* to one agent, or to ``all``; on disk when this returns, and tried until it arrives.

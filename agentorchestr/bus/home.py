@@ -48,7 +48,7 @@ class Home:
 
     @property
     def admitted(self) -> Path:
-        """Exists once the private broker was told our name on swarmbus."""
+        """Exists once the private broker was opened to swarmbus for us."""
         return self.folder / "swarmbus"
 
     def open_store(self) -> MailStore:

@@ -13,6 +13,7 @@ from agentorchestr.errors import UsageError
 from agentorchestr.journal.mailbox import MailStore
 from agentorchestr.journal.mailbox_outbox import Receipt
 from agentorchestr.model.mail import ID, Address, Arrived, Letter, LetterKind, LetterState
+from agentorchestr.model.swarmbus import is_neighbour
 from agentorchestr.paths import ensure_private, write_private
 
 UNREAD = (LetterState.RECEIVED, LetterState.HANDED, LetterState.TURN_STARTED)
@@ -44,6 +45,7 @@ def advance(store: MailStore, me: Address, letter_ids: Sequence[str], state: Let
             told = [
                 receipt_letter(me, sender, Receipt(state, (letter_id,)), now=now)
                 for sender in store.inbox.advance(me, letter_id, state, now=now)
+                if not is_neighbour(sender)
             ]
             store.outbox.put(told, next_try_at=now, now=now)
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from agentorchestr.bus.home import Home, InstanceLock, drain, open_bell
 from agentorchestr.bus.line import SESSION_EXPIRY_S, Place, private_login
 from agentorchestr.bus.names import address_of
-from agentorchestr.bus.neighbours import speaking
+from agentorchestr.bus.speaking import telling
 from agentorchestr.clock import SYSTEM_CLOCK, Clock
 from agentorchestr.errors import OrchestrError, UsageError
 from agentorchestr.journal.mailbox import FILE_NAME, MailStore
@@ -130,7 +130,7 @@ async def _send_waiting(sleeper: Place, store: MailStore, *, awake: Address) -> 
         session_expiry_s=SESSION_EXPIRY_S,
     )
     async with made as connection:
-        quiet = speaking(sleeper, Quiet(connection, sleeper.me), sends_only=True)
+        quiet = telling(sleeper, Quiet(connection, sleeper.me))
         async with Exchange(
             quiet, store, sleeper.me, card=AgentCard(sleeper.me), names_bound=sleeper.is_private
         ) as exchange:

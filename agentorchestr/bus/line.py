@@ -153,7 +153,7 @@ def private_login(place: Place) -> Login:
     if place.compat:
         from agentorchestr.mqtt.logins import open_to_swarmbus
 
-        open_to_swarmbus(place.paths, place.me)
+        open_to_swarmbus(place.paths)
         place.home.admitted.touch(mode=0o600)
     return login
 

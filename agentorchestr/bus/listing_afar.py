@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from agentorchestr.bus.line import SESSION_EXPIRY_S, Line, Place
 from agentorchestr.bus.listing import CONNECTS_S, LISTING_S, listed
-from agentorchestr.bus.neighbours import speaking
+from agentorchestr.bus.speaking import telling
 from agentorchestr.errors import CarrierGone
 from agentorchestr.model.carrier import Properties, Transport
 from agentorchestr.model.mail import Address, AgentCard
@@ -30,7 +30,7 @@ def list_over(line: Line, place: Place) -> list[AgentCard]:
                 if not await connection.wait_connected(timeout_s=CONNECTS_S if not place.is_private else 1.0):
                     raise connection.trouble or CarrierGone(f"no broker answers at {line.endpoint}")
                 try:
-                    return await list_cards(speaking(place, connection, sends_only=True), me)
+                    return await list_cards(telling(place, connection), me)
                 except CarrierGone:
                     # A running instance with our login took its name back.
                     if connection.connected or not left:

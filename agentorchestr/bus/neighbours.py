@@ -1,23 +1,13 @@
-"""``--bus-compat``: whether an agent of the bus speaks with agents of swarmbus, too."""
+"""What can be said to agents of swarmbus, and by whom."""
 
 from collections.abc import Iterable
 
 from agentorchestr.bus.line import Place
 from agentorchestr.bus.names import short_name
 from agentorchestr.errors import UsageError
-from agentorchestr.model.carrier import Transport
 from agentorchestr.model.mail import Address, Letter
 from agentorchestr.model.swarmbus import is_neighbour, name_of
 from agentorchestr.swarm.artifacts import ARTIFACT_TYPE
-
-
-def speaking(place: Place, transport: Transport, *, sends_only: bool = False) -> Transport:
-    """*transport*, and swarmbus on it if that is on. Raises ``UsageError``."""
-    if not place.compat:
-        return transport
-    from agentorchestr.swarm.swarmbus import SwarmbusTransport
-
-    return SwarmbusTransport(transport, place.me, sends_only=sends_only)
 
 
 def check_speech(place: Place, letters: Iterable[Letter]) -> None:

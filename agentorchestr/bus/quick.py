@@ -81,10 +81,14 @@ def _see_off(place: Place, store: MailStore, letters: Sequence[Letter]) -> None:
 
 
 def _left_over(place: Place, store: MailStore, letters: Sequence[Letter]) -> list[Letter]:
-    """What earlier commands could not send; it goes first."""
+    """What earlier commands could not send, and can be said now; it goes first."""
     ours = {letter.letter_id for letter in letters}
     waiting = store.outbox.never_sent(place.me, now=time.time(), limit=AT_ONCE)
-    return [letter for letter in waiting if letter.letter_id not in ours]
+    return [
+        letter
+        for letter in waiting
+        if letter.letter_id not in ours and (place.compat or not is_neighbour(letter.receiver))
+    ]
 
 
 def _post(place: Place, store: MailStore, letters: Sequence[Letter]) -> None:

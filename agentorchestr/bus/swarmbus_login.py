@@ -9,7 +9,7 @@ from agentorchestr.bus.neighbours import named
 from agentorchestr.errors import UsageError
 from agentorchestr.model.swarmbus import RESERVED
 from agentorchestr.mqtt.broker import ensure_broker
-from agentorchestr.mqtt.logins import add_login, open_to_swarmbus
+from agentorchestr.mqtt.logins import add_swarmbus_login, open_to_swarmbus
 from agentorchestr.paths import ensure_private, write_private
 
 FILE = "swarmbus.env"
@@ -39,8 +39,8 @@ def make_swarmbus_login(place: Place) -> SwarmbusLogin:
     if name in RESERVED:
         raise UsageError(f"no agent of swarmbus is called {name}")
     ensure_broker(place.paths, stays=True)
-    login = add_login(place.paths, place.me)
-    port = open_to_swarmbus(place.paths, place.me)
+    login = add_swarmbus_login(place.paths, place.me)
+    port = open_to_swarmbus(place.paths)
     words = {"SWARMBUS_BROKER_USERNAME": login.user, "SWARMBUS_BROKER_PASSWORD": login.password}
     text = "".join(f"{key}={shlex.quote(value)}\n" for key, value in words.items())
     file = write_private(ensure_private(place.home.folder) / FILE, text)

@@ -43,6 +43,9 @@ class Verb:
     about: str
     argument: str = ""
     needed: bool = True
+    number: str = ""
+    """A number it may be given as an option, by the tool's own name for it."""
+    number_help: str = ""
 
     @property
     def tool(self) -> str:
@@ -53,7 +56,13 @@ class Verb:
 VERBS = (
     Verb("get-brief", "Show your task, its criteria and scope, and new messages."),
     Verb("claim-task", "Take a task of the shared list.", "task_id"),
-    Verb("report-progress", "Tell in a line how your task stands.", "message"),
+    Verb(
+        "report-progress",
+        "Tell in a line how your task stands.",
+        "message",
+        number="quiet_minutes",
+        number_help="Before a long run: how long it may take.",
+    ),
     Verb("report-done", "Your task is done: what you changed, how you checked it.", "summary"),
     Verb("report-blocked", "You cannot go on: what you need.", "reason"),
     Verb("report-failed", "The task cannot be done: why.", "reason"),
@@ -67,13 +76,20 @@ VERBS = (
 def _command(verb: Verb) -> click.Command:
     """Build the click command of *verb*."""
 
-    def run(words: tuple[str, ...] = (), *, as_json: bool) -> None:
-        reply = call_tool(verb.tool, _arguments(verb, words), env=os.environ)
+    def run(words: tuple[str, ...] = (), *, as_json: bool, number: int = 0) -> None:
+        given: dict[str, str | int] = {verb.number: number} if number else {}
+        reply = call_tool(verb.tool, {**_arguments(verb, words), **given}, env=os.environ)
         _show(json.dumps(reply, ensure_ascii=False) if as_json else readable(reply))
 
     params: list[click.Parameter] = [
         click.Option(["--json", "as_json"], is_flag=True, help="Print the reply as one line of JSON.")
     ]
+    if verb.number:
+        option = f"--{verb.number.replace('_', '-')}"
+        within = click.IntRange(0, 240)
+        params.append(
+            click.Option([option, "number"], type=within, default=0, metavar="N", help=verb.number_help)
+        )
     if verb.argument:
         metavar = f"{verb.argument.upper()}|-"
         params.append(click.Argument(["words"], nargs=-1, metavar=metavar if verb.needed else f"[{metavar}]"))
@@ -102,7 +118,7 @@ command = VerbGroup(
 )
 
 
-def call_tool(tool: str, arguments: Mapping[str, str], *, env: Mapping[str, str]) -> dict[str, object]:
+def call_tool(tool: str, arguments: Mapping[str, str | int], *, env: Mapping[str, str]) -> dict[str, object]:
     """Call one of the caller's own tools and return its reply.
 
     Raises ``UsageError`` when the environment is not an agent's, ``SupervisorUnreachable`` when nobody
@@ -118,7 +134,7 @@ def call_tool(tool: str, arguments: Mapping[str, str], *, env: Mapping[str, str]
 
 
 def _post(
-    client: "httpx.Client", url: str, arguments: Mapping[str, str], *, headers: dict[str, str]
+    client: "httpx.Client", url: str, arguments: Mapping[str, str | int], *, headers: dict[str, str]
 ) -> "httpx.Response":
     """Post once; only a connection that was never made is tried again, since then nothing happened."""
     import httpx

@@ -135,14 +135,10 @@ class BrokerFolder:
             autosave=AUTOSAVE_S,
             unlimited=UNLIMITED,
         )
-        self.write_rights(door)
+        write_private(self.path / "acl", ACL + door.rights)
         for name in ("mosquitto.pid", "mosquitto.log"):
             write_private(self.path / name, "")
         return write_private(self.path / "mosquitto.conf", text + door.listener)
-
-    def write_rights(self, door: Door) -> None:
-        """Write who may do what, with those that *door* lets in."""
-        write_private(self.path / "acl", ACL + door.rights)
 
     def read_door(self) -> Door:
         """Who of swarmbus may come in. Raises ``BusError`` for a file that was damaged."""

@@ -86,7 +86,7 @@ class Turns:
         elif finding is Finding.GOES_ON and worker.unclear:
             known = AgentSignal(AgentEventKind.ACTIVE, "its screen is known again")
             await record_signal(gear, name, known, source="screen")
-        elif finding in DOUBTS and not worker.unclear:
+        elif finding in DOUBTS and not worker.unclear and worker.quiet_until <= gear.clock.now():
             doubt = f.WorkerUnclear(name, finding.value)
             await gear.book.decide(lambda view: [doubt] if view.workers[name].in_turn else [])
 

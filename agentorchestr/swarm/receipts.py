@@ -11,6 +11,7 @@ from agentorchestr.journal.mailbox import MailStore
 from agentorchestr.journal.mailbox_outbox import Receipt
 from agentorchestr.model.carrier import Properties, Transport
 from agentorchestr.model.mail import Address, Letter, LetterKind, LetterState
+from agentorchestr.model.swarmbus import is_neighbour
 from agentorchestr.swarm import topics
 from agentorchestr.swarm.ids import new_id
 from agentorchestr.swarm.lane import Lane
@@ -136,6 +137,8 @@ class Advances:
             senders = self._mail.inbox.advance(self._me, letter_id, state, now=now)
             moved.append(bool(senders))
             for sender in senders:
+                if is_neighbour(sender):
+                    continue  # it knows no receipts
                 told.setdefault((sender, state), []).append(letter_id)
         letters = [
             receipt_letter(self._me, sender, Receipt(state, tuple(ids)), now=now)

@@ -8,6 +8,8 @@ from agentorchestr.model.mail import Address
 CARDS = f"{A2A_ROOT}/discovery/+/+/+"
 ALL = f"{LETTERS_ROOT}/all/#"
 _ADDRESS_LEVELS = 3
+_LETTER_SLASHES = frozenset({5, 8})
+"""In the topic of a letter to all, and to one."""
 
 
 def directed(to: Address, sender: Address) -> str:
@@ -58,6 +60,9 @@ def own_reply(me: Address, suffix: str) -> str:
 @lru_cache(maxsize=4096)
 def sender_of(topic: str) -> Address:
     """Who published to a letter's *topic*: its last three levels. Raises ``ValueError``."""
+    if topic.count("/") not in _LETTER_SLASHES:
+        # The login of an agent of swarmbus has one level only, and is nobody here.
+        raise ValueError(f"no letter comes at {topic!r}")
     return _last_address(topic)
 
 

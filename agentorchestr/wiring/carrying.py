@@ -1,8 +1,8 @@
 """How a session's agents come to the bus: the private broker, or the one the person named."""
 
 import logging
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,12 +19,12 @@ from agentorchestr.mqtt.endpoint import (
     parse_broker_url,
     tls_from_env,
 )
-from agentorchestr.mqtt.logins import add_login, open_to_swarmbus, remove_login
+from agentorchestr.mqtt.logins import add_login, add_swarmbus_login, open_to_swarmbus, remove_logins
 from agentorchestr.mqtt.probe import probe_broker
 from agentorchestr.paths import Paths
 from agentorchestr.process import offload
 from agentorchestr.supervisor.post import ORG, Carrier, Dial, Probe, Share
-from agentorchestr.swarm.swarmbus import SwarmbusTransport
+from agentorchestr.swarm.swarmbus import SwarmbusTransport, presence_will
 
 logger = logging.getLogger(__name__)
 
@@ -46,10 +46,9 @@ async def open_carrier(
     Raises ``UsageError`` for a broker's URL that cannot be used, ``BusError`` for a broker of ours that does
     not start.
     """
-    if compat:
-        share = _speaking_swarmbus(share, session_id)
     if broker_url:
         dial, probe = _dial_named(broker_url, env)
+        share = _speaking_swarmbus(share, session_id, None) if compat else share
         store = MailStore(paths.session(session_id) / FILE_NAME)
         return Carrier(
             dial, store, names_bound=False, share=share, broker=broker_url, probe=probe, compat=compat
@@ -59,25 +58,43 @@ async def open_carrier(
     except MissingDependency as exc:
         return NoBus(f"{exc}: agents write to one another within this session only. {exc.hint}")
     store = MailStore(paths.session(session_id) / FILE_NAME)
-    dial = _dial_private(paths, session_id, handle, compat=compat)
+    dial = _dial_private(paths, session_id, handle)
+    if compat:
+        await offload(open_to_swarmbus, paths)
+        share = _speaking_swarmbus(share, session_id, partial(_dial_swarmbus, paths, handle))
     return Carrier(dial, store, names_bound=True, share=share, compat=compat)
 
 
-def _speaking_swarmbus(share: Share, session_id: str) -> Share:
+DialThere = Callable[[Address], AbstractAsyncContextManager[Transport]]
+"""Opens the connection that an agent needs on swarmbus beside its own."""
+
+
+def _speaking_swarmbus(share: Share, session_id: str, dial_there: DialThere | None) -> Share:
     @asynccontextmanager
     async def speaking(line: Transport, worker_id: str) -> AsyncIterator[Transport]:
+        me = Address(ORG, session_id, worker_id)
         async with share(line, worker_id) as transport:
-            yield SwarmbusTransport(transport, Address(ORG, session_id, worker_id))
+            if dial_there is None:
+                yield SwarmbusTransport(transport, me, shows=True)
+                return
+            async with dial_there(me) as there:
+                yield SwarmbusTransport(transport, me, there=there)
 
     return speaking
 
 
-def _dial_private(paths: Paths, session_id: str, handle: BrokerHandle, *, compat: str) -> Dial:
+@asynccontextmanager
+async def _dial_swarmbus(paths: Paths, handle: BrokerHandle, me: Address) -> AsyncIterator[Transport]:
+    login = await offload(add_swarmbus_login, paths, me)
+    will = presence_will(login.user)
+    async with MqttConnection(handle.endpoint_unix, client_id=login.user, login=login, will=will) as line:
+        yield line
+
+
+def _dial_private(paths: Paths, session_id: str, handle: BrokerHandle) -> Dial:
     @asynccontextmanager
     async def dial(address: Address, will: Will) -> AsyncIterator[Transport]:
         login = await offload(add_login, paths, address)
-        if compat:
-            await offload(open_to_swarmbus, paths, address)
         # A broker that was killed is started again by whoever misses it first.
         revive = partial(ensure_broker, paths, holder=session_id)
         line = MqttConnection(
@@ -105,6 +122,5 @@ def close_carrier(paths: Paths, session_id: str, members: tuple[Address, ...], *
     """Take the session's logins away and let the private broker go, which ends with its last session."""
     if not private:
         return
-    for address in members:
-        remove_login(paths, address)
+    remove_logins(paths, members)
     leave_broker(paths, session_id)

@@ -1,7 +1,6 @@
 """Let a session go on whose supervisor is gone: after a pause, a crash, or the end of the whole machine."""
 
 import json
-import os
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from agentorchestr.model.states import Outcome
 from agentorchestr.model.view import SessionView, tmux_session_name
 from agentorchestr.paths import Paths, ensure_private, write_private
 from agentorchestr.process import lives
+from agentorchestr.process_table import signal_process
 from agentorchestr.supervisor.spawner import install_command
 from agentorchestr.tmux import panes
 from agentorchestr.tmux.server import TmuxServer
@@ -121,8 +121,7 @@ def supervisor_pane(row: panes.PaneRow) -> bool:
 
 def _end_supervisor(view: SessionView) -> None:
     for sig in (signal.SIGTERM, signal.SIGKILL):
-        if lives(view.supervisor_pid, view.supervisor_started):
-            os.kill(view.supervisor_pid, sig)
+        signal_process(view.supervisor_pid, view.supervisor_started, sig)
         if until(lambda: not lives(view.supervisor_pid, view.supervisor_started), within_s=END_S):
             return
 

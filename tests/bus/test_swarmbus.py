@@ -19,7 +19,7 @@ from agentorchestr.model.mail import LetterState
 from agentorchestr.mqtt.broker import ensure_broker, stop_broker
 from agentorchestr.mqtt.connection import MqttConnection
 from agentorchestr.mqtt.endpoint import Endpoint, Login
-from agentorchestr.mqtt.logins import add_login, open_to_swarmbus, remove_login
+from agentorchestr.mqtt.logins import add_login, add_swarmbus_login, open_to_swarmbus, remove_logins
 from agentorchestr.paths import Paths
 from agentorchestr.process import offload
 from agentorchestr.swarm import topics
@@ -172,6 +172,13 @@ async def test_a_login_of_swarmbus_has_its_own_inbox_and_presence_only(
             assert await planner.publish(topic, b"{}", retain=True) is Delivered.REFUSED
         forged = topics.directed(ben.me, address_of("ann"))
         assert await planner.publish(forged, b"{}") is Delivered.REFUSED
+        # Its login is no address, so what it says in our own form is nobody's.
+        fields = {"v": 1, "id": "x", "from": "local/ben/planner", "to": str(ben.me), "body": "trick"}
+        await planner.publish(f"agentorchestr/v1/in/{ben.me}/planner", json.dumps(fields).encode())
+        fields |= {"from": "v1/all/planner", "to": "*"}
+        await planner.publish("agentorchestr/v1/all/planner", json.dumps(fields).encode())
+        await planner.publish("agents/ben/inbox", told(body="honest"))
+        assert [one.body for one in await first(ben.messages(), 1)] == ["honest"]
         await planner.subscribe(["agents/coder/inbox", "agents/+/inbox", f"agentorchestr/v1/in/{ben.me}/#"])
         await coder.publish("agents/coder/inbox", b"secret")
         await ben.send("swarmbus/coder", "secret")
@@ -189,7 +196,7 @@ async def test_nobody_comes_in_by_the_door_without_a_login(
         with pytest.raises(CarrierRefused):
             async with MqttConnection(endpoint, client_id="x", login=wrong, will=None):
                 pass
-    remove_login(paths, address_of("swarmbus/planner"))
+    remove_logins(paths, [address_of("swarmbus/planner")])
     with pytest.raises(CarrierRefused):
         async with MqttConnection(endpoint, client_id="x", login=login, will=None):
             pass
@@ -199,7 +206,8 @@ def test_the_door_is_closed_until_it_is_asked_for_and_after_down(paths: Paths) -
     handle = ensure_broker(paths, stays=True)
     config = paths.state / "broker/mosquitto.conf"
     assert config.read_text().count("listener ") == 2
-    port = open_to_swarmbus(paths, address_of("ben"))
+    add_swarmbus_login(paths, address_of("ben"))
+    port = open_to_swarmbus(paths)
     assert ensure_broker(paths).pid != handle.pid
     assert ensure_broker(paths).endpoint_tcp == handle.endpoint_tcp
     assert (config.read_text().count("listener "), open_to_swarmbus(paths)) == (3, port)
@@ -211,12 +219,13 @@ def test_the_door_is_closed_until_it_is_asked_for_and_after_down(paths: Paths) -
 
 
 def test_a_name_there_is_for_one(paths: Paths) -> None:
-    open_to_swarmbus(paths, address_of("ben"))
+    add_swarmbus_login(paths, address_of("ben"))
+    with pytest.raises(UsageError, match="already the broker itself"):
+        add_swarmbus_login(paths, address_of("admin"))
     with pytest.raises(UsageError, match="already agentorchestr/local/ben"):
-        open_to_swarmbus(paths, address_of("swarmbus/ben"))
-    add_login(paths, address_of("ben"))
-    remove_login(paths, address_of("ben"))
-    open_to_swarmbus(paths, address_of("swarmbus/ben"))
+        add_swarmbus_login(paths, address_of("swarmbus/ben"))
+    remove_logins(paths, [address_of("ben")])
+    add_swarmbus_login(paths, address_of("swarmbus/ben"))
 
 
 async def test_connections_come_back_when_the_door_is_opened(env: dict[str, str], paths: Paths) -> None:
@@ -261,7 +270,7 @@ async def test_a_command_says_it_in_both_forms_without_an_instance(
         shell.run("init", "--agent-id", "swarmbus/planner", "--bus-compat", "swarmbus", "--json"),
         "swarmbus_login",
     )
-    assert (made["agent"], made["user"]) == ("planner", "agentorchestr/swarmbus/planner")
+    assert (made["agent"], made["user"]) == ("planner", "planner")
     up = data(shell.run("up", "--bus-compat", "swarmbus", "--json"), "broker")
     assert up["swarmbus_port"] == made["port"]
     async with neighbour(place) as planner, Bus("ben", env=env, compat="swarmbus") as ben:
@@ -304,3 +313,44 @@ async def test_a_client_under_another_name_gets_nothing_that_waits_and_nothing_i
                     break
         async with Bus("ben", env=env) as ben:
             assert [one.body for one in await first(ben.messages(), 1)] == ["for ben"]
+
+
+async def test_what_was_read_or_waits_is_not_told_to_a_neighbour(
+    place: Callable[[str], Place], shell: Shell
+) -> None:
+    compat = ("--agent-id", "ben", "--bus-compat", "swarmbus", "--json")
+    shell.run("init", *compat)
+    waiting = data(shell.run("send", "swarmbus/planner", "early", *compat), "sent")["letters"][0]
+    assert (waiting["state"], waiting["why"]) == ("stored", "nobody there")
+    async with neighbour(place) as planner:
+        await planner.subscribe(["agents/planner/inbox", "agents/broadcast"])
+        await planner.publish("agents/ben/inbox", told(body="hello"))
+        [letter] = data(shell.run("read", *compat), "letters")["letters"]
+        assert letter["body"] == "hello"
+        # Without the option what waits for the neighbour stays, and hinders nothing.
+        [sent] = data(shell.run("send", "all", "x", "--agent-id", "ben", "--json"), "sent")["letters"]
+        assert sent["state"] == "sent"
+        shell.run("send", "swarmbus/planner", "late", *compat)
+        heard = planner.messages()
+        bodies = {json.loads((await anext(heard)).payload)["body"] for _ in range(2)}
+        assert bodies == {"early", "late"}
+        await planner.publish("agents/planner/inbox", told(body="end"))
+        assert json.loads((await anext(heard)).payload)["body"] == "end"
+
+
+async def test_what_came_while_away_outlives_new_logins_and_a_restart(
+    env: dict[str, str], place: Callable[[str], Place], paths: Paths
+) -> None:
+    login_of(place, "planner")
+    async with Bus("ben", env=env, compat="swarmbus") as ben:
+        me = ben.me
+    for name in ("one", "two"):
+        add_login(paths, address_of(name))
+        async with neighbour(place) as planner:
+            said = await planner.publish("agents/ben/inbox", told(body=name))
+            assert said is Delivered.ACCEPTED
+    add_login(paths, address_of("three"))
+    remove_logins(paths, [address_of("one"), address_of("two")])
+    async with Bus("ben", env=env, compat="swarmbus") as ben:
+        assert ben.me == me
+        assert [one.body for one in await first(ben.messages(), 2)] == ["one", "two"]

@@ -80,6 +80,13 @@ def test_each_verb_calls_its_tool_with_its_argument(session, env, verb):
     assert body == ({verb.argument: "the text"} if verb.argument else {})
 
 
+def test_a_long_run_is_announced_beside_the_text(session, env):
+    assert run(env, "report-progress", "the", "long", "suite", "--quiet-minutes", "30")[0] == 0
+    path, _, body = session.asked[0]
+    assert (path, body) == ("/tools/report_progress", {"message": "the long suite", "quiet_minutes": 30})
+    assert run(env, "report-progress", "x", "--quiet-minutes", "999")[0] != 0
+
+
 def test_a_verb_may_be_spelt_like_its_tool(session, env):
     assert run(env, "report_done", "all")[0] == 0
     assert session.asked[0][0] == "/tools/report_done"
@@ -92,8 +99,9 @@ def test_the_verbs_fit_the_tools_of_a_worker():
     assert {verb.tool for verb in VERBS} == set(tools)
     for verb in VERBS:
         fields = tools[verb.tool].model_fields
-        assert set(fields) == ({verb.argument} if verb.argument else set())
-        assert [rule.is_required() for rule in fields.values()] == ([verb.needed] if verb.argument else [])
+        assert set(fields) == {name for name in (verb.argument, verb.number) if name}
+        required = {name for name, rule in fields.items() if rule.is_required()}
+        assert required == ({verb.argument} if verb.argument and verb.needed else set())
 
 
 def test_a_text_comes_from_stdin_byte_for_byte(session, env):

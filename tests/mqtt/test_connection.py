@@ -16,7 +16,7 @@ from agentorchestr.mqtt.broker import BrokerHandle, ensure_broker
 from agentorchestr.mqtt.connection import MqttConnection
 from agentorchestr.mqtt.endpoint import Login
 from agentorchestr.mqtt.knock import knock
-from agentorchestr.mqtt.logins import add_login, remove_login
+from agentorchestr.mqtt.logins import add_login, remove_logins
 from agentorchestr.paths import Paths
 from tests.mqtt.conftest import BrokerWorld, kill_hard, soon
 from tests.swarm.transport_contract import (
@@ -233,7 +233,7 @@ async def test_taking_a_login_away_ends_its_connection_and_no_other(
     async with world.transport(ANN) as ann, world.transport(BEN) as ben:
         await ben.subscribe([own_inbox(BEN)])
         link = ben.welcome
-        remove_login(private_paths, ANN)
+        remove_logins(private_paths, [ANN])
         await soon(lambda: not ann.connected)
         assert not await ann.wait_connected(timeout_s=0.5)
         assert ben.connected

@@ -9,7 +9,7 @@ import psutil
 
 from agentorchestr.mqtt.broker import BrokerHandle, ensure_broker, stop_broker
 from agentorchestr.mqtt.knock import knock
-from agentorchestr.mqtt.logins import add_login, remove_login
+from agentorchestr.mqtt.logins import add_login, remove_logins
 from agentorchestr.paths import Paths
 from tests.swarm.transport_contract import ANN
 
@@ -32,8 +32,8 @@ def test_a_login_works_at_once_and_not_after_it_was_taken_away(
     ann = add_login(private_paths, ANN)
     assert knock(door, ann, timeout_s=5) == 0
     assert add_login(private_paths, ANN) == ann
-    assert remove_login(private_paths, ANN)
-    assert not remove_login(private_paths, ANN)
+    assert remove_logins(private_paths, [ANN])
+    assert not remove_logins(private_paths, [ANN])
     assert knock(door, ann, timeout_s=5) not in {None, 0}
     assert add_login(private_paths, ANN).password != ann.password
 

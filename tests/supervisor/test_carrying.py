@@ -12,7 +12,7 @@ from agentorchestr.model.swarmbus import inbox, neighbour, presence
 from agentorchestr.mqtt.broker import stop_broker
 from agentorchestr.mqtt.connection import MqttConnection
 from agentorchestr.mqtt.endpoint import Endpoint
-from agentorchestr.mqtt.logins import add_login, open_to_swarmbus
+from agentorchestr.mqtt.logins import add_swarmbus_login, open_to_swarmbus
 from agentorchestr.paths import Paths, ensure_private
 from agentorchestr.supervisor.post import Share
 from agentorchestr.swarm.card_wire import will_of
@@ -63,8 +63,8 @@ async def test_agents_of_a_session_speak_swarmbus_when_it_is_asked_for(private_p
             found.share(line, "lead") as transport,
             Exchange(transport, found.store, lead, card=card, names_bound=True) as exchange,
         ):
-            endpoint = Endpoint(host="127.0.0.1", port=open_to_swarmbus(private_paths, planner))
-            login = add_login(private_paths, planner)
+            login = add_swarmbus_login(private_paths, planner)
+            endpoint = Endpoint(host="127.0.0.1", port=open_to_swarmbus(private_paths))
             async with MqttConnection(endpoint, client_id="x", login=login, will=None) as there:
                 await there.subscribe([inbox("planner"), presence("s1-lead")])
                 told = {"from": "planner", "to": "s1-lead", "subject": "", "body": "hello"}
