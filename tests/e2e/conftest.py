@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from agentorchestr.clock import until
+from agentorchestr.ledger import Ledger
 from agentorchestr.mqtt.broker import stop_broker
 from agentorchestr.paths import Paths
 from agentorchestr.process import end_marked, marked
@@ -89,6 +90,7 @@ def product(private_home: dict[str, str]) -> Iterator[Product]:
         for session_id in made.sessions():
             server.end_session(f"ao-{session_id}")
             end_marked(session_id)
+            Ledger(made.paths.session_run(session_id), session_id).end(grace_s=0.2)
 
 
 @pytest.fixture
