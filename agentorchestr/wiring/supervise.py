@@ -10,7 +10,7 @@ import socket
 from pathlib import Path
 
 from agentorchestr.agents.spec import AgentSpec
-from agentorchestr.clock import SYSTEM_CLOCK
+from agentorchestr.clock import SYSTEM_CLOCK, until
 from agentorchestr.context.project_text import project_text
 from agentorchestr.context.roles import load_roles
 from agentorchestr.errors import OrchestrError, StaleGeneration
@@ -42,6 +42,8 @@ from agentorchestr.worktree.repository import Repository, find_repository
 
 logger = logging.getLogger(__name__)
 
+PORT_S = 2.0
+"""How long a port that living agents know is waited for: with another one they have to be started again."""
 LARGE_INDEX_BYTES = 400_000
 """About 4,000 files: from here on a checkout takes long enough to be made in advance."""
 
@@ -147,11 +149,18 @@ def bind(port: int) -> socket.socket:
     """Bind the port the session had before, so that a living agent's tools work again; else a free one."""
     from agentorchestr.mcp_server.serving import bind_loopback
 
-    try:
-        return bind_loopback(port)
-    except OSError:
-        logger.warning("the session's port is taken", extra={"detail": str(port)})
-        return bind_loopback(0)
+    bound: list[socket.socket] = []
+
+    def free() -> bool:
+        with contextlib.suppress(OSError):
+            bound.append(bind_loopback(port))
+        return bool(bound)
+
+    # A program that a killed supervisor had just forked holds its port for a moment yet.
+    if until(free, within_s=PORT_S if port else 0.0, every_s=0.05):
+        return bound[0]
+    logger.warning("the session's port is taken", extra={"detail": str(port)})
+    return bind_loopback(0)
 
 
 async def serve_until_ended(

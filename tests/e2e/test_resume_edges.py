@@ -102,6 +102,16 @@ def test_of_two_resumes_at_once_one_does_it_and_both_follow(
     assert {worker.revived for worker in after.workers.values()} == {1}, "nobody was started twice"
 
 
+def takes(stranger: socket.socket, port: int) -> bool:
+    """Whether the stranger listens there now; a program the supervisor just forked may hold it for a moment."""
+    try:
+        stranger.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    stranger.listen()
+    return True
+
+
 def test_living_agents_move_along_when_a_stranger_has_the_port(
     product: Product, repo: Path, scenario: Scenario, tmp_path: Path
 ) -> None:
@@ -112,8 +122,7 @@ def test_living_agents_move_along_when_a_stranger_has_the_port(
     kill_supervisor(product, view)
     with socket.socket() as stranger:
         stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        stranger.bind(("127.0.0.1", view.port))
-        stranger.listen()
+        assert until(lambda: takes(stranger, view.port), within_s=20), "the dead supervisor's port is free"
         (tmp_path / "gate").touch()
         done = product.run("--resume", "--no-attach", cwd=repo, **env)
         assert done.returncode == 0, done.stdout + done.stderr
