@@ -129,24 +129,24 @@ class Shelf:
         except OSError:
             return None
 
-    def begun(self, ref: ArtifactRef) -> int:
-        """How many bytes of *ref* came so far."""
+    def begun(self, ref: ArtifactRef, owner: Address) -> int:
+        """How many bytes of *ref* came so far from *owner*."""
         with suppress(OSError):
-            return min(self._part(ref).stat().st_size, ref.size)
+            return min(self._part(ref, owner).stat().st_size, ref.size)
         return 0
 
-    def add(self, ref: ArtifactRef, offset: int, piece: bytes) -> None:
-        """Keep a piece that came; *offset* is never beyond what came before."""
+    def add(self, ref: ArtifactRef, owner: Address, offset: int, piece: bytes) -> None:
+        """Keep a piece that came from *owner*; *offset* is never beyond what came before."""
         ensure_private(self.folder)
-        fd = os.open(self._part(ref), os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
+        fd = os.open(self._part(ref, owner), os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
         try:
             os.pwrite(fd, piece, offset)
         finally:
             os.close(fd)
 
-    def finish(self, ref: ArtifactRef) -> bool:
-        """Make the artifact of the pieces that came; False when they are not what *ref* says."""
-        part = self._part(ref)
+    def finish(self, ref: ArtifactRef, owner: Address) -> bool:
+        """Make the artifact of the pieces *owner* gave; False when they are not what *ref* says."""
+        part = self._part(ref, owner)
         try:
             content = part.read_bytes()
         except OSError:
@@ -189,12 +189,16 @@ class Shelf:
     def _file(self, ref: ArtifactRef) -> Path:
         return self.folder / ref.sha256
 
-    def _part(self, ref: ArtifactRef) -> Path:
-        return self.folder / f"{ref.sha256}.part"
+    def _part(self, ref: ArtifactRef, owner: Address) -> Path:
+        # One owner's wrong bytes must not spoil what another one gives.
+        return self.folder / f"{ref.sha256}.{_short(owner)}.part"
 
     def _want(self, want: Want) -> Path:
-        who = hashlib.sha256(str(want.me).encode()).hexdigest()[:16]
-        return self.folder / f"{want.ref.sha256}.{who}.want"
+        return self.folder / f"{want.ref.sha256}.{_short(want.me)}.{_short(want.owner)}.want"
+
+
+def _short(address: Address) -> str:
+    return hashlib.sha256(str(address).encode()).hexdigest()[:16]
 
 
 def packed(

@@ -60,7 +60,8 @@ class Artifacts:
         self._exchange = exchange
         self._me = exchange.me
         self._clock = exchange.clock
-        self._pulls: dict[str, _Pull] = {}
+        self._pulls: dict[tuple[Address, ArtifactRef], _Pull] = {}
+        """Who else has the same is asked as well: the first one may never come back."""
         self._questions: dict[bytes, asyncio.Future[bytes]] = {}
         self._arrived: list[Letter] = []
         self._fetches = asyncio.Semaphore(FETCHES_AT_ONCE)
@@ -139,10 +140,11 @@ class Artifacts:
             self._begin(Want(self._me, letter.sender, ref, letter.expires_at or self._clock.now() + KEPT_S))
 
     def _begin(self, want: Want) -> _Pull:
-        known = self._pulls.get(want.ref.sha256)
+        key = (want.owner, want.ref)
+        known = self._pulls.get(key)
         if known is not None or self._group is None:
             return known or _Pull(want, why="we are leaving")
-        pull = self._pulls[want.ref.sha256] = _Pull(want)
+        pull = self._pulls[key] = _Pull(want)
         self._work(self._pull(pull))
         return pull
 
@@ -169,7 +171,7 @@ class Artifacts:
                 pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
             await offload(self.shelf.forget, want)
         finally:
-            del self._pulls[want.ref.sha256]
+            del self._pulls[want.owner, want.ref]
             pull.done.set()
 
     async def _try(self, pull: _Pull) -> bool:
@@ -186,10 +188,10 @@ class Artifacts:
             await offload(self.shelf.keep, want.ref)
             return True
         async with self._fetches:
-            offset = await offload(self.shelf.begun, want.ref)
+            offset = await offload(self.shelf.begun, want.ref, want.owner)
             while offset < want.ref.size:
                 offset = await self._some(want, offset)
-        if not await offload(self.shelf.finish, want.ref):
+        if not await offload(self.shelf.finish, want.ref, want.owner):
             raise NotFetched("what came is not what was named")
         return True
 
@@ -201,7 +203,7 @@ class Artifacts:
         for start, piece in zip(starts, found, strict=True):
             if isinstance(piece, BaseException):
                 raise piece
-            await offload(self.shelf.add, want.ref, start, piece)
+            await offload(self.shelf.add, want.ref, want.owner, start, piece)
         return last
 
     async def _piece(self, want: Want, start: int) -> bytes:

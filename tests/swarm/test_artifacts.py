@@ -12,6 +12,7 @@ import pytest
 from agentorchestr.errors import UsageError
 from agentorchestr.model.carrier import Delivered, Properties
 from agentorchestr.model.mail import Address, Letter, LetterState
+from agentorchestr.process import offload
 from agentorchestr.swarm import topics
 from agentorchestr.swarm.artifacts import ARTIFACT_BYTES, ArtifactRef, Shelf, Want, excerpt, packed, ref_of
 from agentorchestr.swarm.exchange import Exchange
@@ -100,7 +101,7 @@ async def test_a_fetch_goes_on_where_it_was_cut_off(local: Post) -> None:
     asked: list[int] = []
     async with keeper(local, ANN) as (ann, kept), keeper(local, BEN) as (_, fetched):
         ref = kept.shelf.put(content)
-        fetched.shelf.add(ref, 0, content[: 6 * PIECE_BYTES])
+        fetched.shelf.add(ref, ANN, 0, content[: 6 * PIECE_BYTES])
         give = kept.shelf.piece
 
         def counted(ref: ArtifactRef, offset: int, size: int) -> bytes | None:
@@ -121,7 +122,27 @@ async def test_what_is_not_what_was_named_is_thrown_away(local: Post) -> None:
         with pytest.raises(NotFetched, match="not what was named"):
             await fetched.fetch(ANN, ref, timeout_s=1)
         assert fetched.shelf.find(ref) is None
-        assert fetched.shelf.begun(ref) == 0
+        assert fetched.shelf.begun(ref, ANN) == 0
+
+
+@on_the_bus
+async def test_what_one_sender_never_gives_another_one_does(local: Post) -> None:
+    content = secrets.token_bytes(2 * PIECE_BYTES)
+    async with (
+        keeper(local, ANN) as (ann, kept),
+        keeper(local, CAT) as (cat, other),
+        keeper(local, BEN) as (_, fetched),
+    ):
+        ref = kept.shelf.put(content)
+        (kept.shelf.folder / ref.sha256).unlink()
+        await ann.send(Letter("", ANN, BEN, ref.write()))
+        with pytest.raises(NotFetched):
+            await fetched.fetch(ANN, ref, timeout_s=0.3)
+        fetched.shelf.add(ref, ANN, 0, b"wrong bytes")
+        other.shelf.put(content)
+        await cat.send(Letter("", CAT, BEN, ref.write()))
+        path = await fetched.fetch(CAT, ref, timeout_s=20)
+        assert await offload(path.read_bytes) == content
 
 
 @on_the_bus
@@ -180,14 +201,15 @@ def test_a_shelf_is_cleaned_of_what_is_kept_no_longer(tmp_path: Path) -> None:
     kept, old = shelf.put(b"kept"), shelf.put(b"old", until=time.time() - 1)
     broken, begun = ArtifactRef("1" * 64, 10), ArtifactRef("2" * 64, 10)
     for ref in (broken, begun):
-        shelf.add(ref, 0, b"half")
+        shelf.add(ref, ANN, 0, b"half")
     long_ago = time.time() - 8 * 86400
-    os.utime(tmp_path / f"{broken.sha256}.part", (long_ago, long_ago))
+    for file in tmp_path.glob(f"{broken.sha256}.*"):
+        os.utime(file, (long_ago, long_ago))
     shelf.note(Want(BEN, ANN, kept, time.time() + FAR_S))
     shelf.clean()
     assert shelf.find(kept) is not None
     assert shelf.find(old) is None
-    assert (shelf.begun(broken), shelf.begun(begun)) == (0, 4)
+    assert (shelf.begun(broken, ANN), shelf.begun(begun, ANN)) == (0, 4)
     assert len(list(shelf.wanted(BEN))) == 1
     assert list(shelf.wanted(ANN)) == []
 
