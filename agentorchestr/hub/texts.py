@@ -1,6 +1,7 @@
 """Between a2a-hub's JSON values and the texts that tasks, results and letters are on the bus."""
 
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,8 @@ from agentorchestr.model.mail import AgentCard, DelegatedTask, Letter
 MESSAGE = "message"
 """The parameter that a plain text is, and the field of a broadcast."""
 JSON_TYPE = "application/json"
+LEVELS = 200
+"""How deep the values of a client's frames may be: the limit of what reads them."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +95,20 @@ class _NoJson:
 
 
 def parsed(text: str) -> object:
-    """The value a text is in JSON; a ``_NoJson`` when it is none."""
+    """The value a text is in JSON; a ``_NoJson`` when it is none, or one that no frame can hold."""
     try:
-        return json.loads(text, parse_constant=_refuse)
+        value = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return _NoJson()
+    return value if _fits(value, LEVELS) else _NoJson()
+
+
+def _fits(value: object, levels: int) -> bool:
+    """Whether *value* can be written again: finite numbers, and not deeper than a client's own frames."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return not inner or (levels > 0 and all(_fits(one, levels - 1) for one in inner))
 
 
 def _refuse(word: str) -> None:
