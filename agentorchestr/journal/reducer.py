@@ -80,8 +80,13 @@ def _session(view: SessionView, item: Recorded) -> SessionView:
         case f.NoteWritten(note_id=note_id, author=author, text=text):
             return replace(view, notes=(*view.notes, NoteView(note_id, item.at, author, text)))
         case f.EventsRead(up_to=up_to, told=told):
-            read = max(view.events_read, up_to)
-            return replace(view, events_read=read, events_told=view.events_told | set(told))
+            read, again = max(view.events_read, up_to), {seq for seq in view.events_again if seq > up_to}
+            unread = frozenset(again - set(told))
+            return replace(
+                view, events_read=read, events_told=view.events_told | set(told), events_again=unread
+            )
+        case f.EventsUnsure(seqs=seqs):
+            return replace(view, events_again=view.events_again | set(seqs))
         case f.GoalMarked(outcome=outcome, summary=summary, unverified_reason=reason):
             return replace(view, goal_marked=outcome, goal_summary=summary, unverified_reason=reason)
         case f.TmuxLost():

@@ -38,6 +38,7 @@ from agentorchestr.model.setup import WorktreeSetup
 from agentorchestr.model.team_facts import (
     DoorbellRung,
     EventsRead,
+    EventsUnsure,
     LineGiven,
     LineHeld,
     MessageAnswered,
@@ -57,6 +58,7 @@ __all__ = [
     "BrokerTried",
     "DoorbellRung",
     "EventsRead",
+    "EventsUnsure",
     "Fact",
     "GoalMarked",
     "Landed",
@@ -253,6 +255,7 @@ Fact = (
     | MessageAnswered
     | ReplyUnsure
     | EventsRead
+    | EventsUnsure
     | MergeAsked
     | MergeProven
     | MergeEnded

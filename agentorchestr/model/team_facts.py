@@ -130,3 +130,11 @@ class EventsRead:
     worker_id: str
     up_to: int = 0
     told: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class EventsUnsure:
+    """A supervisor ended while a reply with these events was on its way: they count as unread again."""
+
+    worker_id: str
+    seqs: tuple[int, ...]

@@ -140,6 +140,8 @@ class SessionView:
     """The lead was given all events up to this sequence number."""
     events_told: frozenset[int] = frozenset()
     """Later ones that it was given out of turn, by the tool that caused them."""
+    events_again: frozenset[int] = frozenset()
+    """Of these two, the ones whose reply may have been lost: unread again."""
     goal_marked: Outcome | None = None
     goal_summary: str = ""
     unverified_reason: str = ""
@@ -177,8 +179,12 @@ class SessionView:
     @property
     def unread_events(self) -> tuple[LeadEvent, ...]:
         """What the lead was not given yet."""
-        told = self.events_told
-        return tuple(event for event in self.events if event.seq > self.events_read and event.seq not in told)
+        told, again = self.events_told, self.events_again
+        return tuple(
+            event
+            for event in self.events
+            if event.seq in again or (event.seq > self.events_read and event.seq not in told)
+        )
 
     @property
     def ending(self) -> bool:

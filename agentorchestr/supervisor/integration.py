@@ -49,7 +49,7 @@ class Integration:
         def choose(view: SessionView) -> Sequence[f.Fact]:
             running = _open_merge(view, worker_id)
             chosen.append(running or asked.merge_id)
-            return [] if running else [asked, *_known_done(view, worker_id)]
+            return [] if running else [*_known_done(view, worker_id), asked]
 
         await self._gear.book.decide(choose)
         return chosen[0]

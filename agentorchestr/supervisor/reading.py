@@ -1,7 +1,9 @@
 """How messages are read: each handed over once, and how far one got for whoever sent it."""
 
+from agentorchestr.journal.reducer import step
 from agentorchestr.model import facts as f
 from agentorchestr.model.facts import Fact, Recorded
+from agentorchestr.model.states import LEAD
 from agentorchestr.model.view import MessageView, SessionView
 from agentorchestr.supervisor.book import Book
 
@@ -44,15 +46,45 @@ def unsure_replies(recorded: list[Recorded]) -> list[Fact]:
     return [f.ReplyUnsure(reader, ids) for reader, ids in unsure.items()]
 
 
+def unsure_events(recorded: list[Recorded]) -> list[Fact]:
+    """The same for the events that the lead was given last, unless it did anything after that."""
+    last_at = recorded[-1].at if recorded else 0.0
+    given: tuple[int, ...] = ()
+    view: SessionView | None = None
+    for item in recorded:
+        if isinstance(item.fact, f.EventsRead) and view is not None:
+            # Its call is the proof that the reply before arrived.
+            given = _given(view, item.fact) if item.at >= last_at - IN_FLIGHT_S else ()
+        elif _lead_acted(item.fact):
+            given = ()
+        view = step(view, item)
+    return [f.EventsUnsure(LEAD, given)] if given else []
+
+
+def _given(view: SessionView, fact: f.EventsRead) -> tuple[int, ...]:
+    unread = [event.seq for event in view.unread_events]
+    return tuple(seq for seq in unread if seq <= fact.up_to or seq in fact.told)
+
+
+def _lead_acted(fact: Fact) -> bool:
+    match fact:
+        case f.WorkerSpawned() | f.MergeAsked() | f.VerifyAsked() | f.GoalMarked() | f.TaskAdded():
+            return True
+        case f.MessageQueued(sender=actor) | f.ProgressNoted(worker_id=actor) | f.WorkerKilled(by=actor):
+            return actor == LEAD
+        case _:
+            return False
+
+
 def message_state(view: SessionView, message: MessageView) -> dict[str, object]:
     """How far a message got, with the evidence of each step, for its sender."""
-    steps = {
+    evidence_of = {
         "handed": (message.handed_at, message.handed_by),
         "turn_started": (message.turn_at, message.turn_by),
         "read": (message.read_at, "inbox tool"),
         "acted": (message.acted_at, message.acted_by),
     }
-    evidence = {step: by for step, (at, by) in steps.items() if at is not None}
+    evidence = {step_name: by for step_name, (at, by) in evidence_of.items() if at is not None}
     state: dict[str, object] = {"message_id": message.message_id, "state": message.step.value}
     if evidence:
         state["evidence"] = evidence

@@ -20,8 +20,8 @@ from agentorchestr.supervisor.desk import Principal, PrincipalKind
 from agentorchestr.supervisor.letters_moved import letters_moved
 from agentorchestr.supervisor.mail_verbs import MailDesk
 from agentorchestr.supervisor.post import message_of
-from agentorchestr.supervisor.reading import message_state, take_unread, unsure_replies
-from tests.supervisor.conftest import lives
+from agentorchestr.supervisor.reading import message_state, take_unread, unsure_events, unsure_replies
+from tests.supervisor.conftest import created, lives
 from tests.supervisor.watching import new_book
 
 Build = Callable[..., SessionView]
@@ -118,6 +118,30 @@ def test_a_read_long_before_the_end_is_no_lost_reply() -> None:
     quiet = f.NoteWritten("n1", "w2", "text")
     assert unsure_replies(recorded(*lives("w1"), LETTER, READ, quiet, apart_s=10)) == []
     assert unsure_replies([]) == []
+
+
+TOLD = (created(), *lives("lead"), *lives("w1"), REPORTED)
+GIVEN_EVENTS = f.EventsRead("lead", len(TOLD))
+
+
+def test_news_whose_reply_may_be_lost_is_told_the_lead_again_once(view_of: Build) -> None:
+    (unsure,) = unsure_events(recorded(*TOLD, GIVEN_EVENTS))
+    assert unsure == f.EventsUnsure("lead", (len(TOLD),))
+    again = view_of(*TOLD[1:], GIVEN_EVENTS, unsure)
+    assert [event.kind for event in again.unread_events] == ["done"]
+    assert view_of(*TOLD[1:], GIVEN_EVENTS, unsure, GIVEN_EVENTS).unread_events == ()
+    told = f.EventsRead("lead", told=(len(TOLD),))
+    assert view_of(*TOLD[1:], GIVEN_EVENTS, unsure, told).unread_events == ()
+
+
+@pytest.mark.parametrize(
+    "later",
+    [f.MergeAsked("m", "w1", allow_test_changes=False), f.EventsRead("lead", 99), f.VerifyAsked("v", "c")],
+)
+def test_a_lead_that_went_on_had_its_news(later: f.Fact) -> None:
+    assert unsure_events(recorded(*TOLD, GIVEN_EVENTS, later)) == []
+    assert unsure_events(recorded(*TOLD, GIVEN_EVENTS, f.NoteWritten("n", "w1", "x"), apart_s=10)) == []
+    assert unsure_events([]) == []
 
 
 class SentLetters:
