@@ -150,7 +150,9 @@ def _of_intents(view: SessionView) -> Iterator[str]:
     yield from (f"merge {merge_id} is open" for merge_id in view.merges_open)
     yield from (f"verify {verdict_id} is open" for verdict_id in view.verifies_open)
     for message in view.messages.values():
-        if message.sender == "supervisor" and message.acted_at is None:
+        # One that was handed over again, marked so, may be known: then there is nothing to act on.
+        known = message.again and message.read_at is not None
+        if message.sender == "supervisor" and message.acted_at is None and not known:
             yield f"{message.receiver} did not act on {message.message_id}: it is {message.step}"
 
 

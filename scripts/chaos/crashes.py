@@ -102,13 +102,21 @@ def report(done: Sequence[tuple[Plan, Found]], *, tree: str, facts: int, seed: s
     return all(found.tree == tree and not found.problems for found in everything)
 
 
-def run_all(made: Sequence[Plan], *, parallel: int, keep: Path | None, tree: str) -> list[tuple[Plan, Found]]:
+def run_all(
+    made: Sequence[Plan], *, parallel: int, keep: Path | None, tree: str, ends_at: float
+) -> list[tuple[Plan, Found]]:
     done = []
+
+    def run(plan: Plan) -> Found | None:
+        return run_one(plan, keep) if time.monotonic() < ends_at else None
+
     with ThreadPoolExecutor(parallel) as pool:
-        running = {pool.submit(run_one, plan, keep): plan for plan in made}
+        running = {pool.submit(run, plan): plan for plan in made}
         for future in as_completed(running):
-            done.append((running[future], future.result()))
-            tell(*done[-1], tree)
+            found = future.result()
+            if found is not None:
+                done.append((running[future], found))
+                tell(*done[-1], tree)
     return done
 
 
@@ -117,6 +125,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=200, help="default 200")
     parser.add_argument("--seed", default="1", help="the same seed: the same kills")
     parser.add_argument("--parallel", type=int, default=2, help="so many sessions at a time; default 2")
+    parser.add_argument("--minutes", type=float, default=24 * 60.0, help="begin no further run after that")
     parser.add_argument("--at", help="one run, killed there, as a line of the report says")
     parser.add_argument("--pick", type=int, default=0, help="with --at: as in that line")
     parser.add_argument("--keep", type=Path, help="a folder for the journals and logs of bad runs")
@@ -131,7 +140,8 @@ def main() -> int:
     except ValueError as exc:
         parser.error(str(exc))
     began = time.monotonic()
-    done = run_all(made, parallel=words.parallel, keep=words.keep, tree=whole.tree)
+    ends_at = began + words.minutes * 60
+    done = run_all(made, parallel=words.parallel, keep=words.keep, tree=whole.tree, ends_at=ends_at)
     took_s = time.monotonic() - began
     good = report(done, tree=whole.tree, facts=whole.facts, seed=words.seed, took_s=took_s)
     print("all good" if good else "NOT good")
