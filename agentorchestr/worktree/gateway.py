@@ -131,7 +131,8 @@ def _remove(repo: Repository, path: Path) -> None:
     _make_writable(path)
     if path.exists():
         shutil.rmtree(path)
-    run_git(repo.root, *words, accept=(0, 128))
+    if admin_dir_of_missing(repo, path) is not None:
+        run_git(repo.root, *words)
 
 
 def _make_writable(path: Path) -> None:

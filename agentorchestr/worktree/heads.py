@@ -28,7 +28,7 @@ def orphan_heads(place: Path, admin: Path) -> tuple[str, ...]:
     Such as work on a detached HEAD, what ``reset`` and ``amend`` left behind, and the stash of an
     unfinished rebase. *place* is the worktree, or its administration folder when the tree is gone.
     """
-    known = set(run_git(place, "rev-list", "--walk-reflogs", "HEAD", accept=(0, 128)).text.split())
+    known = _in_reflog(place, admin)
     own = ("refs/worktree", "refs/bisect", "refs/rewritten")
     known |= set(run_git(place, "for-each-ref", "--format=%(objectname)", *own).text.split())
     for name in PSEUDO_REFS:
@@ -43,3 +43,19 @@ def orphan_heads(place: Path, admin: Path) -> tuple[str, ...]:
     ).text.splitlines()
     parents = {parent for line in lines for parent in line.split()[1:]}
     return tuple(commit for commit in (line.split()[0] for line in lines) if commit not in parents)
+
+
+def _in_reflog(place: Path, admin: Path) -> set[str]:
+    """The commits that HEAD's own log knows; git tells none when its branch is gone, so we read it."""
+    answer = run_git(place, "rev-list", "--walk-reflogs", "HEAD", accept=(0, 128, 129))
+    log = admin / "logs" / "HEAD"
+    if answer.code == 0 or not log.is_file():
+        return set(answer.text.split()) if answer.code == 0 else set()
+    ids = {
+        word
+        for line in log.read_text(errors="replace").splitlines()
+        for word in line.partition("\t")[0].split()
+    }
+    listing = "".join(f"{one}\n" for one in sorted(ids) if OBJECT_ID.fullmatch(one)).encode()
+    told = run_git(place, "cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=listing)
+    return {line.split()[0] for line in told.text.splitlines() if line.endswith(" commit")}

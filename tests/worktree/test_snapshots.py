@@ -179,6 +179,19 @@ def test_commits_of_a_worktree_whose_folder_was_deleted_are_saved(
     assert remove(tree) is None
 
 
+def test_a_record_whose_folder_and_branch_are_gone_is_dropped_and_its_commits_are_saved(
+    found: Repository, tree: Path, start: str
+) -> None:
+    git(tree, "commit", "-q", "--allow-empty", "-m", "on no branch any more")
+    lost = git(tree, "rev-parse", "HEAD")
+    tree.rename(tree.with_name("away"))
+    git(found.root, "update-ref", "-d", "refs/heads/agentorchestr/s1/w1")
+    assert gateway.prune(found, ours="agentorchestr/s1/") == (tree,)
+    assert len(list_worktrees(found)) == 1
+    (row,) = list_snapshots(found)
+    assert git(found.root, "merge-base", "--is-ancestor", lost, row.commit) == ""
+
+
 def test_a_copy_of_the_persons_own_secret_stays_out_of_git(
     found: Repository, tree: Path, remove: Remove
 ) -> None:
