@@ -1,5 +1,6 @@
 """One practice agent: from a prompt to the end of a turn."""
 
+import contextlib
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,6 +17,8 @@ from agentorchestr.practice.work import StepFailed, TurnEnds, TurnFailed, Work
 
 BETWEEN_STEPS_S = 0.25
 ANYTHING = ""
+SHOWN_CHARS = 2000
+"""So much of a message is shown and kept: a body may have a megabyte."""
 
 
 class Agent:
@@ -29,7 +32,6 @@ class Agent:
         self._lead_plan: LeadPlan | None = None
         self._worker_plan: WorkerPlan | None = None
         self._heard: list[str] = []
-        self._known_messages: set[str] = set()
 
     def start(self) -> None:
         """Tell the hooks, and ask the MCP server for our tools: that makes us known as ready."""
@@ -85,7 +87,15 @@ class Agent:
             self._work.say("The goal has ended; there is nothing left to do.")
             return
         self._heard.append(prompt)
-        self._play(plan.turns, perform=lambda step: self._perform(step, lead))
+        if self._is_through(plan.turns) and plan.reactions:
+            self._heard += self._lead_news()
+        self._play(plan.turns, plan.reactions, perform=lambda step: self._perform(step, lead))
+
+    def _lead_news(self) -> list[str]:
+        """What waits for a lead that only reacts: its events are used up, its messages are told."""
+        with contextlib.suppress(McpError):
+            self._work.call("wait_for_any", timeout_s=0.1)
+        return self._new_messages(self._work.call("read_inbox"))
 
     def _lead_of(self, prompt: str) -> tuple[Lead, LeadPlan]:
         if self._lead is None or self._lead_plan is None:
@@ -108,7 +118,8 @@ class Agent:
             self._work.say(f"Task: {task.splitlines()[0] if task else '(none)'}")
             self._worker_plan = self._scenario.for_worker(task) or _note_plan(brief, self._work.names)
         self._heard += [prompt, *self._new_messages(brief)]
-        self._play(self._worker_plan.turns, perform=self._perform)
+        plan = self._worker_plan
+        self._play(plan.turns, plan.reactions, perform=self._perform)
 
     def _brief(self, prompt: str) -> Mapping[str, Any]:
         if "get_brief" in self._work.tools:
@@ -117,13 +128,17 @@ class Agent:
 
     def _new_messages(self, brief: Mapping[str, Any]) -> list[str]:
         found = brief.get("messages")
-        fresh = []
+        fresh, self._work.heard = [], []
         for message in found if isinstance(found, list) else []:
             key = str(message.get("message_id", ""))
-            if not key or key not in self._known_messages:
-                self._known_messages.add(key)
+            sender = str(message.get("sender", "somebody"))
+            # A message that is handed over again after a crash is known from the transcript.
+            if not key or f"heard:{key}" not in self._work.transcript.progress.names:
                 body = self._body_of(message)
-                self._work.console.show(Mark.PERSON, f"{message.get('sender', 'somebody')}: {body}")
+                self._work.transcript.remember(f"heard:{key}", sender)
+                self._work.console.show(Mark.PERSON, f"{sender}: {body[:SHOWN_CHARS]}")
+                first_line = body.partition("\n")[0][:SHOWN_CHARS]
+                self._work.heard.append({"message_id": key, "sender": sender, "body": first_line})
                 fresh.append(body)
         return fresh
 
@@ -134,10 +149,30 @@ class Agent:
             return str(page.get("text (data)", ""))
         return str(message.get("body", ""))
 
-    def _play(self, turns: tuple[Turn, ...], *, perform: Callable[[Step], None]) -> None:
+    def _is_through(self, turns: tuple[Turn, ...]) -> bool:
+        return self._work.transcript.progress.turn >= len(turns)
+
+    def _react(self, reactions: tuple[Turn, ...], perform: Callable[[Step], None]) -> None:
+        """Do the first reaction that fits what was heard; one that is cut short is not taken up again."""
+        heard = "\n".join(self._heard)
+        self._heard.clear()
+        fitting = next((one for one in reactions if one.on is None or one.on.search(heard)), None)
+        if fitting is None:
+            self._work.say("There is nothing for me to do about that.")
+            return
+        with contextlib.suppress(TurnEnds):
+            for step in fitting.steps:
+                perform(step)
+
+    def _play(
+        self, turns: tuple[Turn, ...], reactions: tuple[Turn, ...], *, perform: Callable[[Step], None]
+    ) -> None:
         """Do the steps of the turn that is due, from where the last one was cut short."""
         progress = self._work.transcript.progress
-        if progress.turn >= len(turns):
+        if self._is_through(turns) and reactions:
+            self._react(reactions, perform)
+            return
+        if self._is_through(turns):
             self._work.say("There is nothing more for me to do.")
             return
         turn = turns[progress.turn]

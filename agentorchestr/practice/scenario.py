@@ -49,6 +49,7 @@ WORKER_STEPS: Mapping[str, Shape] = {
     "die": _shape(exit_code=int, kill=bool),
     "fail": _shape(error=str),
     "ignore_sigterm": _shape(hangup=bool),
+    "keep_heard": _shape({"file": str}),
     "end_turn": _shape(),
 }
 LEAD_STEPS: Mapping[str, Shape] = {
@@ -69,11 +70,12 @@ TASK = _shape(
     file_scope=list,
     allow_test_changes=bool,
 )
-WORKER_ENTRY = _shape({"match": str, "turns": list})
+WORKER_ENTRY = _shape({"match": str, "turns": list}, reactions=list)
 LEAD_ENTRY = _shape(
     {"match": str},
     tasks=list,
     turns=list,
+    reactions=list,
     style=str,
     wait_s=float,
     give_up_after_s=float,
@@ -105,6 +107,8 @@ class WorkerPlan:
 
     match: re.Pattern[str]
     turns: tuple[Turn, ...]
+    reactions: tuple[Turn, ...] = ()
+    """After all turns: the first whose ``on`` matches, as often as a prompt comes."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,7 @@ class LeadPlan:
     match: re.Pattern[str]
     turns: tuple[Turn, ...]
     tasks: tuple[Mapping[str, Any], ...] = ()
+    reactions: tuple[Turn, ...] = ()
     woken: bool = False
     """End the turn instead of waiting, and go on when the next line is typed."""
     wait_s: float = 20.0
@@ -161,7 +166,11 @@ def read_scenario(path: Path) -> Scenario:
 
 def _worker(entry: object, *, at: str) -> WorkerPlan:
     table = _check(entry, WORKER_ENTRY, at=at)
-    return WorkerPlan(_pattern(table["match"], at=at), _turns(table["turns"], WORKER_STEPS, at=at))
+    return WorkerPlan(
+        _pattern(table["match"], at=at),
+        _turns(table["turns"], WORKER_STEPS, at=at),
+        _turns(table.get("reactions", []), WORKER_STEPS, at=f"{at}, reactions"),
+    )
 
 
 def _lead(entry: object, *, at: str) -> LeadPlan:
@@ -177,6 +186,7 @@ def _lead(entry: object, *, at: str) -> LeadPlan:
         match=_pattern(table["match"], at=at),
         turns=turns,
         tasks=tasks,
+        reactions=_turns(table.get("reactions", []), LEAD_STEPS, at=f"{at}, reactions"),
         woken=style == "woken",
         wait_s=float(table.get("wait_s", LeadPlan.wait_s)),
         give_up_after_s=float(table.get("give_up_after_s", LeadPlan.give_up_after_s)),

@@ -1,6 +1,7 @@
 """The steps a scenario can ask of any practice agent, one function each."""
 
 import contextlib
+import json
 import os
 import signal
 import time
@@ -208,6 +209,13 @@ def _ignore_sigterm(work: Work, args: Args) -> None:
     work.note("signals are ignored now")
 
 
+def _keep_heard(work: Work, args: Args) -> None:
+    """Write down which messages came with this turn: a line of JSON each."""
+    lines = "".join(f"{json.dumps(one)}\n" for one in work.heard)
+    if lines:
+        _append(work, {"file": args["file"], "text": lines})
+
+
 def _end_turn(_work: Work, _args: Args) -> None:
     raise TurnEnds(drop=True)
 
@@ -233,6 +241,7 @@ STEPS: Mapping[str, Callable[[Work, Args], None]] = {
     "die": _die,
     "fail": _fail,
     "ignore_sigterm": _ignore_sigterm,
+    "keep_heard": _keep_heard,
     "end_turn": _end_turn,
 }
 

@@ -60,6 +60,8 @@ class Work:
     tools: tuple[str, ...] = ()
     names: dict[str, str] = field(default_factory=dict)
     """Words in braces in a scenario's texts, and what stands for them."""
+    heard: list[dict[str, str]] = field(default_factory=list)
+    """The messages that came with this turn: ``message_id``, ``sender``, and the first line of ``body``."""
     last_words: str = ""
     errors: int = 0
 
