@@ -113,6 +113,8 @@ class Typing(Part):
     piece_chars: int = Field(default=400, ge=1, le=2000)
     pause_s: float = 0.03
     enter_pause_s: float = 0.5
+    enter_at_once: bool = False
+    """Enter may follow typed text in the same moment: then a person has no gap to type in."""
     guard_first: str = "/!#@"
     """A text that begins with one of these gets ``guard_word`` before it."""
     guard_word: str = "Message:"

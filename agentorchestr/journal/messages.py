@@ -50,9 +50,12 @@ def _handed(view: SessionView, ids: tuple[str, ...], channel: str, at: float) ->
 
 
 def _turn_began(view: SessionView, worker_id: str, source: str, at: float) -> None:
+    worker = view.workers.get(worker_id)
+    # An agent may be quicker than we are to write down that it took the line.
+    rung = worker is not None and worker.bell_open
     for message_id in view.waiting.get(worker_id, ()):
         message = view.messages[message_id]
-        if message.handed_at is not None and message.turn_at is None:
+        if (rung or message.handed_at is not None) and message.turn_at is None:
             view.messages[message_id] = replace(message, turn_at=at, turn_by=source)
 
 

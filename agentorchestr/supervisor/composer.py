@@ -75,10 +75,11 @@ class Composer:
 
         Raises ``PaneGone`` and ``TmuxError``.
         """
-        if not clear.stands:
-            self._type(sanitise(self._spec, line), clear.cursor)
+        text = sanitise(self._spec, line)
+        if not clear.stands and self._type(text, clear.cursor):
+            return None
         self._gear.clock.rest(self._spec.typing.enter_pause_s)
-        seen = self._drawn(_close(sanitise(self._spec, line)))
+        seen = self._drawn(_close(text))
         if isinstance(seen, Held):
             return seen
         typing.press(self._gear.tmux, self._worker.pane_id, "Enter", cursor=seen.cursor)
@@ -101,15 +102,23 @@ class Composer:
         long_enough = len(standing) >= min(len(ours), OURS_CHARS)
         return long_enough and (ours.startswith(standing) or ours.endswith(standing))
 
-    def _type(self, text: str, cursor: Cursor) -> None:
-        """Type *text* the way this agent takes it exactly."""
+    def _type(self, text: str, cursor: Cursor) -> bool:
+        """Type *text* the way this agent takes it exactly; whether it was sent in the same moment."""
         how, server, pane_id = self._spec.typing, self._gear.tmux, self._worker.pane_id
         if how.method == "paste":
             typing.paste_line(server, pane_id, text, cursor=cursor)
-            return
+            return False
+        at_once = how.enter_at_once and len(text) <= how.piece_chars
         typing.type_line(
-            server, pane_id, text, piece_chars=how.piece_chars, pause_s=how.pause_s, cursor=cursor
+            server,
+            pane_id,
+            text,
+            piece_chars=how.piece_chars,
+            pause_s=how.pause_s,
+            cursor=cursor,
+            enter=at_once,
         )
+        return at_once
 
     def _drawn(self, ours: str) -> Look | Held:
         """The pane once it shows the whole of *ours*, without spaces; anything else is a person's."""

@@ -88,14 +88,23 @@ def message_state(view: SessionView, message: MessageView) -> dict[str, object]:
     state: dict[str, object] = {"message_id": message.message_id, "state": message.step.value}
     if evidence:
         state["evidence"] = evidence
-    why = "" if message.read_at is not None else _why_unread(view, message)
+    why = _why_not_acted(view, message)
     return {**state, "why": why} if why else state
 
 
-def _why_unread(view: SessionView, message: MessageView) -> str:
+def _why_not_acted(view: SessionView, message: MessageView) -> str:
     receiver = view.workers.get(message.receiver)
-    if receiver is None:
+    if receiver is None or message.acted_at is not None:
         return ""
     if receiver.pid and not receiver.alive:
-        return f"{message.receiver} ended before it read this"
+        return f"{message.receiver} ended {_when(message)}"
+    if message.read_at is not None:
+        return ""
     return receiver.held or receiver.asks or (receiver.last_note if receiver.stalled else "")
+
+
+def _when(message: MessageView) -> str:
+    """When its reader ended. A reply that a crash of ours swallowed leaves that open."""
+    if message.read_at is not None:
+        return "after it read this"
+    return "and may have read this" if message.again else "before it read this"

@@ -83,6 +83,10 @@ class Turns:
         if finding is Finding.ENDED and now.screen is not None:
             ended = AgentSignal(ENDS[now.screen], "its screen shows no turn")
             await record_signal(gear, name, ended, source="screen")
+        elif finding is Finding.ASKS and not worker.asks:
+            # Another tool of the same turn went on, and with it the hook's word of the question.
+            asks = AgentSignal(AgentEventKind.ASKS, finding.value)
+            await record_signal(gear, name, asks, source="screen")
         elif finding is Finding.GOES_ON and worker.unclear:
             known = AgentSignal(AgentEventKind.ACTIVE, "its screen is known again")
             await record_signal(gear, name, known, source="screen")

@@ -47,6 +47,7 @@ class Finding(StrEnum):
     NOTHING = "nothing"
     GOES_ON = "the turn goes on"
     ENDED = "the turn ended"
+    ASKS = "its screen shows a question"
     NOT_KNOWN = "its hooks are silent and its screen is not known"
     UNREADABLE = "its screen cannot be read"
     CONTRADICTED = "its screen shows no turn, but its programs or its transcript go on"
@@ -70,6 +71,9 @@ def compare(before: Look | None, now: Look, *, silent_s: float, still_s: float =
         return _odd(before, now, Finding.CONTRADICTED)
     if now.screen is None:
         return _odd(before, now, Finding.UNREADABLE)
+    if now.screen is ScreenState.ASKS:
+        asks = before is not None and before.screen is ScreenState.ASKS
+        return (Finding.ASKS if asks else Finding.GOES_ON), now
     if now.screen is ScreenState.UNKNOWN:
         return (Finding.NOT_KNOWN if silent_s >= SILENT_S else Finding.NOTHING), now
     return Finding.GOES_ON, now

@@ -27,10 +27,12 @@ def type_line(
     piece_chars: int = 400,
     pause_s: float = 0.03,
     cursor: Cursor | None = None,
+    enter: bool = False,
 ) -> None:
-    """Type *text* in pieces, exactly as it is, without Enter.
+    """Type *text* in pieces, exactly as it is.
 
-    With *cursor*, nothing is typed when it stands elsewhere by now: somebody typed in between.
+    With *cursor*, nothing is typed when it stands elsewhere by now: somebody typed in between. With
+    *enter*, Enter follows the last piece in the same moment, so that nobody can type in between.
 
     Raises ``ValueError`` for an empty text or one with a newline or control character (nothing is
     typed), ``PaneGone`` when the pane is dead or closed, ``TmuxError`` while a person is at it.
@@ -41,8 +43,10 @@ def type_line(
         if start:
             SYSTEM_CLOCK.rest(pause_s)
         piece = text[start : start + size]
-        keys = ("send-keys", "-l", "-t", pane_id, "--", piece)
-        _guarded(server, pane_id, keys, during="typing", cursor=None if start else cursor)
+        last = start + size >= len(text)
+        keys: list[tuple[str, ...]] = [("send-keys", "-l", "-t", pane_id, "--", piece)]
+        keys += [("send-keys", "-t", pane_id, "--", "Enter")] if enter and last else []
+        _guarded(server, pane_id, *keys, during="typing", cursor=None if start else cursor)
 
 
 def paste_line(server: TmuxServer, pane_id: str, text: str, *, cursor: Cursor | None = None) -> None:
@@ -72,8 +76,7 @@ def press(server: TmuxServer, pane_id: str, key: str, *, cursor: Cursor | None =
 def _guarded(
     server: TmuxServer,
     pane_id: str,
-    action: tuple[str, ...],
-    *,
+    *actions: tuple[str, ...],
     during: str,
     cursor: Cursor | None = None,
     first: tuple[str, ...] = (),
@@ -82,7 +85,8 @@ def _guarded(
     target = quoting.pane_target(pane_id)
     refused = ("display-message", "-p", "-t", target, "refused #{pane_dead} #{pane_in_mode}")
     guard = ("if-shell", "-F", "-t", target, _takes_keys(cursor))
-    asked = (*guard, quoting.command_line(action), quoting.command_line(refused))
+    acting = " ; ".join(quoting.command_line(action) for action in actions)
+    asked = (*guard, acting, quoting.command_line(refused))
     done = server.call([first, asked] if first else [asked], stdin=stdin)
     if is_gone(done):
         raise PaneGone(pane_id, during=during)

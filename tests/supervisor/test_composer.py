@@ -56,6 +56,11 @@ class Desk:
         worker = cast("WorkerView", type("Worker", (), {"pane_id": self.pane_id, "pid": 0})())
         self.composer = Composer(gear, worker, SPEC)
 
+    def needs_a_pause(self) -> None:
+        """Let the agent be one that takes no Enter in the same moment."""
+        how = SPEC.typing.model_copy(update={"enter_at_once": False})
+        self.composer._spec = SPEC.model_copy(update={"typing": how})
+
     def screen(self) -> tuple[str, ...]:
         return panes.capture(self.server, self.pane_id)
 
@@ -107,7 +112,16 @@ def test_a_key_between_the_look_and_the_line_keeps_the_line_out(desk: Desk) -> N
     assert desk.draft() == "N"
 
 
+def test_enter_follows_at_once_where_the_agent_bears_it(desk: Desk) -> None:
+    clear = desk.clear()
+    desk.clock.meanwhile = lambda: pytest.fail("there is a gap in which a person could type")
+    assert desk.composer.give(LINE, clear) is None
+    desk.clock.meanwhile = lambda: None
+    assert until(lambda: desk.took(LINE), within_s=10), desk.screen()
+
+
 def test_what_a_person_types_behind_our_line_is_not_sent_with_it(desk: Desk) -> None:
+    desk.needs_a_pause()
     clear = desk.clear()
     desk.clock.meanwhile = lambda: desk.types(" but first")
     assert desk.composer.give(LINE, clear) == Held("a person types in its composer")

@@ -76,8 +76,23 @@ def test_a_sender_is_told_why_a_message_is_not_read(view_of: Build) -> None:
     assert message_state(view, view.messages["m1"])["why"] == "a draft stands in its composer"
     view = view_of(*lives("w1"), LETTER, held, RUNG, GIVEN)
     assert "why" not in message_state(view, view.messages["m1"])
-    view = view_of(*lives("w1"), LETTER, f.PaneDied("w1", 1, ""))
-    assert message_state(view, view.messages["m1"])["why"] == "w1 ended before it read this"
+
+
+@pytest.mark.parametrize(
+    ("before", "when"),
+    [
+        ((), "before it read this"),
+        ((READ,), "after it read this"),
+        ((READ, f.ReplyUnsure("w1", ("m1",))), "and may have read this"),
+    ],
+)
+def test_a_sender_is_told_of_a_reader_that_ended(
+    view_of: Build, before: tuple[f.Fact, ...], when: str
+) -> None:
+    view = view_of(*lives("w1"), LETTER, *before, f.PaneDied("w1", 1, ""))
+    assert message_state(view, view.messages["m1"])["why"] == f"w1 ended {when}"
+    acted = view_of(*lives("w1"), LETTER, READ, REPORTED, f.PaneDied("w1", 1, ""))
+    assert "why" not in message_state(acted, acted.messages["m1"])
 
 
 def test_messages_of_the_session_and_requests_are_no_letters(view_of: Build) -> None:

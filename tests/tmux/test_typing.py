@@ -46,6 +46,13 @@ def test_typed_text_arrives_byte_for_byte(server, byte_logger, text):
     assert typed(read) == text.encode() + b"\r"
 
 
+@pytest.mark.parametrize("text", EXACT)
+def test_enter_may_follow_in_the_same_moment(server, byte_logger, text):
+    pane_id, read = byte_logger()
+    type_line(server, pane_id, text, enter=True)
+    assert typed(read) == text.encode() + b"\r"
+
+
 def test_long_text_arrives_in_order_in_pieces(server, byte_logger):
     pane_id, read = byte_logger()
     text = "".join(f"{number:05d};'#ü" for number in range(300))
