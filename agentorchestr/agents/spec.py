@@ -122,6 +122,22 @@ class Typing(Part):
     """A text that ends like this gets a full stop."""
 
 
+class Queue(Part):
+    """A command of the agent's own that hands a line to its running session without a keystroke.
+
+    Slower than typing, so it is for when a person's draft stands in the composer.
+    """
+
+    argv: tuple[str, ...]
+    """The words after the program, with ``{session}`` and ``{line}``."""
+
+    @model_validator(mode="after")
+    def _has_places(self) -> "Queue":
+        if any(not any(place in word for word in self.argv) for place in ("{session}", "{line}")):
+            raise ValueError("queue: argv needs {session} and {line}")
+        return self
+
+
 class Transcript(Part):
     """Where the agent keeps a session's transcript, and whose format it is."""
 
@@ -176,6 +192,7 @@ class AgentSpec(Part):
     mcp: McpClient | None = None
     hooks: Hooks | None = None
     typing: Typing = Typing()
+    queue: Queue | None = None
     transcript: Transcript | None = None
     status_file: Literal["", "claude"] = ""
     trust: Literal["", "claude"] = ""

@@ -84,7 +84,9 @@ def reduce_worker(worker: WorkerView, fact: f.Fact) -> WorkerView:
                 return fresh
             return replace(fresh, report=None, rounds=worker.rounds + 1)
         case f.DoorbellRung(why=why):
-            bells = worker.bells + 1 if why == worker.bell_why else 1
+            # One that was begun and not given is no try of its own.
+            tries = worker.bells - 1 if worker.bell_open else worker.bells
+            bells = tries + 1 if why == worker.bell_why else 1
             return replace(worker, bells=bells, bell_why=why, held="", bell_open=True)
         case f.LineGiven():
             return replace(worker, bell_open=False)

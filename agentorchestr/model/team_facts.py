@@ -80,7 +80,7 @@ class DoorbellRung:
 class LineGiven:
     """The line of the last doorbell was handed over: what *channel* says is the evidence.
 
-    ``keys``, ``paste``: typed into a composer that was empty, and sent.
+    ``keys``, ``paste``: typed into a composer that was empty, and sent. ``queue``: the agent's queue took it.
     """
 
     worker_id: str

@@ -31,6 +31,8 @@ class Held:
     """Why nothing may be typed now."""
 
     why: str
+    by_person: bool = False
+    """Only a person's own typing is in the way: the agent itself is idle."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,16 @@ class Composer:
             return Held("its pane is gone")
         if seen.in_mode:
             return Held("a person scrolls in its pane")
-        if self._gear.clock.now() - seen.typed_at < TYPES_S:
-            return Held("a person types in its pane")
+        types = self._gear.clock.now() - seen.typed_at < TYPES_S
         status = read_status_file(self._spec, self._worker.pid, self._gear.environment)
         if status is not None and status.kind is not AgentEventKind.TURN_ENDED:
             return Held(f"its status file says {status.kind}")
+        held = held_by_screen(self._spec, seen.screen)
+        if types and (held is None or held.by_person):
+            return Held("a person types in its pane", by_person=True)
         if self._stands(line, seen):
             return Clear(seen.cursor, stands=True)
-        return held_by_screen(self._spec, seen.screen) or Clear(seen.cursor)
+        return held or Clear(seen.cursor)
 
     def give(self, line: str, clear: Clear) -> Held | None:
         """Type *line* and send it, unless somebody came in between; then it is left as it stands.
@@ -145,7 +149,7 @@ def held_by_screen(spec: AgentSpec, screen: tuple[str, ...]) -> Held | None:
         return Held(f"its screen shows {state}")
     draft = composer_text(spec, screen)
     if draft:
-        return Held("a draft stands in its composer")
+        return Held("a draft stands in its composer", by_person=True)
     if draft is None and state is not ScreenState.READY:
         return Held("its screen is not known to be ready")
     return None

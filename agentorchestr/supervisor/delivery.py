@@ -9,8 +9,9 @@ from agentorchestr.model import facts as f
 from agentorchestr.model.view import SessionView, WorkerView
 from agentorchestr.process import offload
 from agentorchestr.supervisor.bells import Bell, Stall, due, patience_s
-from agentorchestr.supervisor.composer import Composer, Held
+from agentorchestr.supervisor.composer import Clear, Composer, Held
 from agentorchestr.supervisor.gear import Gear
+from agentorchestr.supervisor.queueing import QUEUE, has_queue, put_in_queue
 from agentorchestr.supervisor.spawner import first_line
 
 logger = logging.getLogger(__name__)
@@ -78,21 +79,27 @@ class Delivery:
         return due(view, worker, tool_name=tool, first_line=line)
 
     async def _ring(self, bell: Bell) -> Held | None:
-        """Type the bell's line if that is safe; None when it was typed."""
+        """Give the bell's line if that is safe: typed, or queued where only a person is in the way."""
         gear, worker = self._gear, self._gear.view.workers[bell.worker_id]
         spec = gear.catalogue[worker.agent]
-        composer, channel = Composer(gear, worker, spec), spec.typing.method
+        composer = Composer(gear, worker, spec)
         try:
             clear = await offload(composer.may_type, bell.line)
-            if isinstance(clear, Held):
+            queued = isinstance(clear, Held) and clear.by_person and has_queue(worker, spec)
+            if isinstance(clear, Held) and not queued:
                 return clear
             # What came in meanwhile is told with it, unless the older line stands there already.
-            fresh = bell if clear.stands else self._due(gear.view, worker.worker_id)
+            stands = isinstance(clear, Clear) and clear.stands
+            fresh = bell if stands else self._due(gear.view, worker.worker_id)
             if not isinstance(fresh, Bell):
                 return Held(NO_LONGER_DUE)
             # Written down first: after a crash between the two, the bell is known to have been tried.
+            channel = QUEUE if queued else str(spec.typing.method)
             await gear.book.record(f.DoorbellRung(worker.worker_id, fresh.why, channel))
-            held = await offload(composer.give, fresh.line, clear)
+            if isinstance(clear, Clear):
+                held = await offload(composer.give, fresh.line, clear)
+            else:
+                held = await offload(put_in_queue, gear, worker, spec, fresh.line)
             if held is not None:
                 return held
             await gear.book.record(f.LineGiven(worker.worker_id, fresh.why, channel, fresh.message_ids))

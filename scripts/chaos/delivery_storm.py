@@ -17,6 +17,8 @@ from scripts.chaos.delivery_session import ListeningSession, Refused
 LURE = "\n$(touch {pwned}) `touch {pwned}`; touch {pwned}\n!touch {pwned}\n/exit\n"
 """What a shell, or an agent's own commands, would do harm with: bodies are never typed."""
 NO = ("n", "Enter")
+APART_S = 15.0
+"""Between two kills of the same kind: a supervisor that falls more often stays down, as it should."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,10 @@ class Plan:
     sends: int = 5000
     workers: int = 5
     seed: str = "1"
-    supervisor_every_s: float = 30.0
-    broker_every_s: float = 25.0
-    agent_every_s: float = 40.0
+    supervisor_every: int = 150
+    """So many sends, on average, are between two kills of the supervisor."""
+    broker_every: int = 120
+    agent_every: int = 200
     outside_share: float = 0.3
     """So many of the sends come over the broker."""
     limit_s: float = 3600.0
@@ -161,7 +164,10 @@ class Storm:
         asyncio.set_event_loop(self._bus_loop)
         self._bus_done = asyncio.Event()
         self._bus_ready = threading.Event()
-        self._bus_loop.run_until_complete(self._be_outside())
+        try:
+            self._bus_loop.run_until_complete(self._be_outside())
+        finally:
+            self._bus_loop.close()
 
     async def _be_outside(self) -> None:
         async with Bus("storm", env=self._session.env) as bus:
@@ -179,17 +185,19 @@ class Storm:
     def _fault_for_ever(self) -> None:
         dice = random.Random(f"{self.plan.seed} faults")  # noqa: S311 - the same
         due = {
-            "supervisor": self.plan.supervisor_every_s,
-            "broker": self.plan.broker_every_s,
-            "agent": self.plan.agent_every_s,
+            "supervisor": self.plan.supervisor_every,
+            "broker": self.plan.broker_every,
+            "agent": self.plan.agent_every,
         }
-        next_at = {name: dice.uniform(0.5, 1.5) * every_s for name, every_s in due.items()}
-        began = SYSTEM_CLOCK.monotonic()
+        next_at = {name: dice.uniform(0.4, 1.0) * every for name, every in due.items()}
+        struck_at: dict[str, float] = {}
         while not self._over.wait(0.3):
             self._answer_dialogs(dice)
+            now = SYSTEM_CLOCK.monotonic()
             for name, at in next_at.items():
-                if SYSTEM_CLOCK.monotonic() - began >= at:
+                if len(self.sends) >= at and now - struck_at.get(name, -APART_S) >= APART_S:
                     next_at[name] = at + dice.uniform(0.7, 1.3) * due[name]
+                    struck_at[name] = now
                     self._strike(name, dice)
 
     def _strike(self, name: str, dice: random.Random) -> None:

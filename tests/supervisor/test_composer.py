@@ -15,6 +15,7 @@ from agentorchestr.clock import Clock, until
 from agentorchestr.errors import PaneGone, TmuxError
 from agentorchestr.model.view import WorkerView
 from agentorchestr.supervisor.composer import TYPES_S, Clear, Composer, Held
+from agentorchestr.supervisor.queueing import has_queue, put_in_queue
 from agentorchestr.tmux import panes
 from agentorchestr.tmux.looking import look
 from agentorchestr.tmux.server import TmuxServer
@@ -100,7 +101,7 @@ def test_an_idle_agent_takes_the_line_whole(desk: Desk) -> None:
 
 def test_a_draft_holds_the_line_and_stays_as_it_is(desk: Desk) -> None:
     desk.types("half a thou")
-    assert desk.composer.may_type(LINE) == Held("a draft stands in its composer")
+    assert desk.composer.may_type(LINE) == Held("a draft stands in its composer", by_person=True)
     assert desk.draft() == "half a thou"
 
 
@@ -140,7 +141,7 @@ def test_our_own_line_that_was_left_is_only_sent(desk: Desk) -> None:
 
 def test_the_beginning_of_our_line_is_taken_for_a_persons(desk: Desk) -> None:
     desk.types("A new")
-    assert desk.composer.may_type(LINE) == Held("a draft stands in its composer")
+    assert desk.composer.may_type(LINE) == Held("a draft stands in its composer", by_person=True)
     assert not desk.composer.press_again(LINE)
 
 
@@ -152,6 +153,28 @@ def test_nothing_is_typed_into_a_pane_whose_program_ended(desk: Desk) -> None:
     assert desk.composer.may_type(LINE) == Held("its pane is gone")
     with pytest.raises(PaneGone):
         desk.composer.give(LINE, clear)
+
+
+@pytest.mark.parametrize(
+    ("code", "held"), [(0, None), (3, Held("its queue refused the line: no such thread"))]
+)
+def test_an_agents_own_queue_gets_the_line_without_a_key(
+    tmp_path: Path, code: int, held: Held | None
+) -> None:
+    program = tmp_path / "agent"
+    program.write_text(
+        f"#!/bin/sh\nprintf '%s\\n' \"$@\" >{tmp_path}/argv\necho no such thread >&2\nexit {code}\n"
+    )
+    program.chmod(0o755)
+    spec = load_catalogue()["codex"]
+    worker = cast("WorkerView", type("Worker", (), {"agent_session": "t-1"})())
+    gear: Any = type(
+        "Gear", (), {"binaries": {"codex": program}, "environment": {"PATH": os.environ["PATH"]}}
+    )()
+    assert has_queue(worker, spec)
+    assert not has_queue(worker, SPEC)
+    assert put_in_queue(gear, worker, spec, LINE) == held
+    assert (tmp_path / "argv").read_text().splitlines() == ["queue", "--thread", "t-1", "--message", LINE]
 
 
 @pytest.fixture
@@ -175,5 +198,5 @@ def test_a_person_at_the_keys_holds_the_line_until_they_rest(desk: Desk, person:
     desk.clock.late_s = 0.0
     os.write(person, b"x\x7f")
     assert until(lambda: look(desk.server, desk.pane_id).typed_at > 0, within_s=10)
-    assert desk.composer.may_type(LINE) == Held("a person types in its pane")
+    assert desk.composer.may_type(LINE) == Held("a person types in its pane", by_person=True)
     assert desk.draft() == ""

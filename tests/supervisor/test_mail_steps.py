@@ -107,6 +107,7 @@ def test_a_bell_that_was_held_in_the_middle_is_no_try(view_of: Build) -> None:
     held = f.LineHeld("w1", "message m1", "a person types in its composer")
     view = view_of(*lives("w1"), LETTER, *((RUNG, held) * 5))
     assert view.workers["w1"].bells == 0
+    assert view_of(*lives("w1"), LETTER, *((RUNG,) * 5), GIVEN).workers["w1"].bells == 1
     assert view_of(*lives("w1"), LETTER, RUNG, GIVEN, held).workers["w1"].bells == 1
 
 
