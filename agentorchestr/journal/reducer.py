@@ -52,13 +52,13 @@ def step(view: SessionView | None, item: Recorded) -> SessionView:
 
 def _apply(view: SessionView, item: Recorded) -> SessionView:
     fact = item.fact
+    follow_messages(view, item)
     if isinstance(fact, f.WorkerSpawned):
         view.workers[fact.worker_id] = _spawned(fact, item.at)
     elif isinstance(fact, (*WORKER_FACTS, f.WorkerUnclear)):
         _change_worker(view, fact, item.at)
     if isinstance(fact, SETTLING):
         _settle_tasks(view, fact)
-    follow_messages(view, item)
     if isinstance(fact, f.TaskAdded | f.TaskClaimed | f.TaskClosed):
         return _task(view, fact)
     if isinstance(fact, f.MergeAsked | f.MergeProven | f.MergeEnded | f.VerifyAsked | f.VerifyEnded):

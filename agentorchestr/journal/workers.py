@@ -172,5 +172,5 @@ def _seen(worker: WorkerView, fact: f.AgentSeen) -> WorkerView:
 
 def _in_turn(worker: WorkerView) -> WorkerView:
     turns = worker.turns + (0 if worker.in_turn else 1)
-    moving = replace(worker, prompt_taken=True, in_turn=True, stalled=False)
+    moving = replace(worker, prompt_taken=True, in_turn=True, stalled=False, bell_open=False)
     return replace(moving, asks="", limited=False, turns=turns)

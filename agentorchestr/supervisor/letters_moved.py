@@ -5,8 +5,22 @@ from collections.abc import Iterable
 from agentorchestr.journal.messages import TURN_BEGINS
 from agentorchestr.model import facts as f
 from agentorchestr.model.mail import Letter, LetterState
+from agentorchestr.model.states import MessageStep
 from agentorchestr.model.view import SessionView
 from agentorchestr.supervisor.answers import REQUEST_THREADS
+
+STATES = {
+    MessageStep.HANDED: LetterState.HANDED,
+    MessageStep.TURN_STARTED: LetterState.TURN_STARTED,
+    MessageStep.READ: LetterState.READ,
+    MessageStep.ACTED: LetterState.ACTED,
+}
+
+
+def letters_so_far(view: SessionView, worker_id: str) -> dict[str, LetterState]:
+    """How far letters to *worker_id* got that got anywhere: an earlier supervisor may not have told."""
+    mine = (one for one in view.messages.values() if _is_letter(view, one.message_id, worker_id))
+    return {letter_id_of(one.message_id): STATES[one.step] for one in mine if one.step in STATES}
 
 
 def message_id_of(letter: Letter, worker_id: str) -> str:

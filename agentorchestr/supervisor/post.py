@@ -25,7 +25,7 @@ from agentorchestr.model.swarmbus import is_neighbour
 from agentorchestr.model.view import WorkerView
 from agentorchestr.supervisor.answers import REQUEST_THREADS
 from agentorchestr.supervisor.gear import Gear
-from agentorchestr.supervisor.letters_moved import letters_moved, message_id_of
+from agentorchestr.supervisor.letters_moved import letters_moved, letters_so_far, message_id_of
 from agentorchestr.supervisor.membership import Member, join, work_on_tasks
 from agentorchestr.swarm.artifacts import ARTIFACT_TYPE, ref_of
 from agentorchestr.swarm.card_wire import will_of
@@ -174,7 +174,9 @@ class Post:
 
     async def _follow_agent(self, worker_id: str, exchange: Exchange) -> None:
         """Show the agent's state as it changes, and tell senders how far their letters got."""
-        shown, after = "", 0
+        shown, after = "", self._gear.view.last_seq
+        for message_id, state in letters_so_far(self._gear.view, worker_id).items():
+            await exchange.advance(message_id, state)
         while True:
             worker = self._gear.view.workers[worker_id]
             if not worker.alive:

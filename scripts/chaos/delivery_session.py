@@ -30,7 +30,7 @@ from agentorchestr.supervisor.places import agent_folder
 from agentorchestr.supervisor.principals import TokenBook
 from agentorchestr.tmux.looking import look
 from agentorchestr.tmux.server import TmuxServer
-from agentorchestr.wiring.control import control_endpoint
+from agentorchestr.wiring.control import CONTROL_FILE
 
 TOP = Path(__file__).parents[2]
 HEARD = "heard.jsonl"
@@ -198,8 +198,9 @@ class ListeningSession:
         return dict(reply)
 
     def _find_url(self) -> str:
-        endpoint = control_endpoint(self.paths, self.session_id)
-        return endpoint[0].rstrip("/") if endpoint is not None else "http://127.0.0.1:1"
+        """Where the last supervisor said that it answers; it keeps its port."""
+        file = self.paths.session_run(self.session_id) / CONTROL_FILE
+        return str(json.loads(file.read_text())["url"]).rstrip("/")
 
     def _head(self, worker_id: str) -> dict[str, str]:
         tokens = TokenBook.load(self.paths.session(self.session_id), self.session_id)

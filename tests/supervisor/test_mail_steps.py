@@ -17,7 +17,7 @@ from agentorchestr.model.view import SessionView
 from agentorchestr.supervisor.answers import A2A_THREAD, REQUEST_THREADS
 from agentorchestr.supervisor.book import Book
 from agentorchestr.supervisor.desk import Principal, PrincipalKind
-from agentorchestr.supervisor.letters_moved import letters_moved
+from agentorchestr.supervisor.letters_moved import letters_moved, letters_so_far
 from agentorchestr.supervisor.mail_verbs import MailDesk
 from agentorchestr.supervisor.post import message_of
 from agentorchestr.supervisor.reading import message_state, take_unread, unsure_events, unsure_replies
@@ -56,6 +56,8 @@ def test_each_step_is_a_fact_and_a_receipt(
     assert view.messages["m1"].step is step
     found = letters_moved(view, "w1", facts[-1]) if facts else None
     assert found == (None if told is None else (told, ("m1",)))
+    assert letters_so_far(view, "w1") == ({} if told is None else {"m1": told})
+    assert letters_so_far(view, "w2") == {}
 
 
 def test_a_sender_is_told_each_step_with_what_showed_it(view_of: Build) -> None:
