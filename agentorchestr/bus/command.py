@@ -1,5 +1,6 @@
 """Run a command for each letter: its body on standard input, the rest in the environment, no shell."""
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -108,8 +109,10 @@ class Command:
         """Remove what was left by letters of long ago."""
         stale = time.time() - KEPT_S
         for file in self._folder.glob("*.*") if self._folder.is_dir() else ():
-            if file.stat().st_mtime < stale:
-                file.unlink(missing_ok=True)
+            # Another command of this agent may clean up at the same time.
+            with contextlib.suppress(FileNotFoundError):
+                if file.stat().st_mtime < stale:
+                    file.unlink()
 
 
 def environment_of(letter: Letter) -> dict[str, str]:

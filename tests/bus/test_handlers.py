@@ -90,6 +90,13 @@ def command(tmp_path, *argv, **more):
 
 
 @pytest.mark.anyio
+async def test_a_file_that_another_command_cleans_up_first_harms_nobody(tmp_path):
+    (tmp_path / "runs").mkdir(mode=0o700)
+    (tmp_path / "runs" / "gone.out").symlink_to(tmp_path / "nowhere")  # listed, and not there to be looked at
+    assert await command(tmp_path, "cat")(letter("hello")) == "hello"
+
+
+@pytest.mark.anyio
 async def test_a_command_gets_the_body_and_the_rest_in_its_environment(tmp_path):
     script = "cat; echo; env | grep ^AGENTORCHESTR_ | sort"
     sent = letter("the body; $(no shell)", subject="a 'subject'", thread="t1", priority="high")
