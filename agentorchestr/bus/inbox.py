@@ -8,7 +8,6 @@ from pathlib import Path
 
 from agentorchestr.bus.home import Home
 from agentorchestr.bus.names import ID_HINT
-from agentorchestr.clock import until
 from agentorchestr.errors import UsageError
 from agentorchestr.journal.mailbox import MailStore
 from agentorchestr.journal.mailbox_outbox import Receipt
@@ -19,7 +18,6 @@ from agentorchestr.paths import ensure_private, write_private
 UNREAD = (LetterState.RECEIVED, LetterState.HANDED, LetterState.TURN_STARTED)
 SHOWN = (LetterKind.NOTE, LetterKind.ASK, LetterKind.ANSWER)
 PAGE = 200
-LOOK_S = 0.02
 
 
 def unread(store: MailStore, me: Address, *, limit: int = PAGE) -> list[Arrived]:
@@ -48,11 +46,6 @@ def advance(store: MailStore, me: Address, letter_ids: Sequence[str], state: Let
                 if not is_neighbour(sender)
             ]
             store.outbox.put(told, next_try_at=now, now=now)
-
-
-def wait_unread(store: MailStore, me: Address, *, timeout_s: float) -> bool:
-    """Whether a letter that nobody read is there within *timeout_s*."""
-    return until(lambda: bool(unread(store, me, limit=1)), within_s=timeout_s, every_s=LOOK_S)
 
 
 @dataclass(frozen=True)
