@@ -7,10 +7,11 @@ got here goes back to its sender.
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import socket
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 
@@ -22,8 +23,9 @@ from agentorchestr.model.carrier import Transport, Will
 from agentorchestr.model.mail import Address, AgentCard, Letter, LetterKind, Skill
 from agentorchestr.model.states import LEAD
 from agentorchestr.model.swarmbus import is_neighbour
-from agentorchestr.model.view import WorkerView
+from agentorchestr.model.view import SessionView, WorkerView
 from agentorchestr.supervisor.answers import REQUEST_THREADS
+from agentorchestr.supervisor.book import Book
 from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.letters_moved import letters_moved, letters_so_far, message_id_of
 from agentorchestr.supervisor.membership import Member, join, work_on_tasks
@@ -170,7 +172,7 @@ class Post:
         async for letter in exchange.inbox():
             if letter.receiver is None and letter.sender.unit == self._gear.session_id:
                 continue  # to all, from one of us: it has a message of its own where it was meant for us
-            await self._gear.book.record(message_of(letter, worker_id))
+            await queue_letter(self._gear.book, letter, worker_id)
 
     async def _follow_agent(self, worker_id: str, exchange: Exchange) -> None:
         """Show the agent's state as it changes, and tell senders how far their letters got."""
@@ -236,6 +238,21 @@ def new_letter(body: str, *, subject: str, priority: str, answers: str, sender: 
     kind = LetterKind.ANSWER if answers else LetterKind.NOTE
     letter = Letter("", sender, None, body, subject=subject, kind=kind, priority=priority, answers=answers)
     return letter if ref_of(body) is None else replace(letter, content_type=ARTIFACT_TYPE)
+
+
+async def queue_letter(book: Book, letter: Letter, worker_id: str) -> None:
+    """Make *letter* a message for an agent; a second arrival of it changes nothing."""
+
+    def choose(view: SessionView) -> Sequence[f.Fact]:
+        message = message_of(letter, worker_id)
+        known = view.messages.get(message.message_id)
+        if known is None or (known.sender, known.receiver) == (message.sender, worker_id):
+            return [message]
+        # Senders choose the ids of their letters, and two may choose the same.
+        other = hashlib.sha256(f"{message.sender} {worker_id}".encode()).hexdigest()[:12]
+        return [replace(message, message_id=f"{letter.letter_id}@{other}")]
+
+    await book.decide(choose)
 
 
 def message_of(letter: Letter, worker_id: str) -> f.MessageQueued:

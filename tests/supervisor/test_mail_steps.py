@@ -19,7 +19,7 @@ from agentorchestr.supervisor.book import Book
 from agentorchestr.supervisor.desk import Principal, PrincipalKind
 from agentorchestr.supervisor.letters_moved import letters_moved, letters_so_far
 from agentorchestr.supervisor.mail_verbs import MailDesk
-from agentorchestr.supervisor.post import message_of
+from agentorchestr.supervisor.post import message_of, queue_letter
 from agentorchestr.supervisor.reading import message_state, take_unread, unsure_events, unsure_replies
 from tests.supervisor.conftest import created, lives
 from tests.supervisor.watching import new_book
@@ -302,3 +302,23 @@ async def test_an_answer_to_a_letter_goes_out_whatever_its_thread_is_called(book
     post = SentLetters()
     await desk_of(book, "w1", post).send_message(str(sender), "yes", **{**NO_WORDS, "answers": "l1"})
     assert [to for to, _ in post.letters] == [sender]
+
+
+@pytest.mark.anyio
+async def test_letters_of_one_id_from_two_senders_or_to_two_agents_are_all_there(book: Book) -> None:
+    await book.record(*lives("w1"), *lives("w2"))
+    ann, ben = (Address("agentorchestr", "local", name) for name in ("ann", "ben"))
+    for sender, worker_id in ((ann, "w1"), (ben, "w1"), (ann, "w2"), (ben, "w1"), (ann, "w1")):
+        to = Address("agentorchestr", "s1", worker_id)
+        await queue_letter(book, Letter("1", sender, to, f"of {sender.agent}"), worker_id)
+    assert [(one.receiver, one.body) for one in book.view.messages.values()] == [
+        ("w1", "of ann"),
+        ("w1", "of ben"),
+        ("w2", "of ann"),
+    ]
+    for one in book.view.unread_of("w1"):
+        post = SentLetters()
+        await desk_of(book, "w1", post).send_message(
+            one.sender, "yes", **{**NO_WORDS, "answers": one.message_id}
+        )
+        assert [letter.answers for _, letter in post.letters] == ["1"]
