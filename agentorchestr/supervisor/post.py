@@ -61,6 +61,8 @@ class Carrier:
     """The URL of a broker the person named; empty: ours, whose abilities are known."""
     probe: Probe | None = None
     """Tries out what such a broker can do."""
+    off_bus: str = ""
+    """What is missing, when only this session's agents meet here."""
     compat: str = ""
     """``swarmbus``: what *share* gives speaks with its agents, too."""
 

@@ -24,6 +24,7 @@ from agentorchestr.mqtt.probe import probe_broker
 from agentorchestr.paths import Paths
 from agentorchestr.process import offload
 from agentorchestr.supervisor.post import ORG, Carrier, Dial, Probe, Share
+from agentorchestr.swarm.inprocess import InProcessTransport, LocalCarrier
 from agentorchestr.swarm.swarmbus import SwarmbusTransport, presence_will
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ class NoBus:
 async def open_carrier(
     paths: Paths, session_id: str, *, broker_url: str, env: Mapping[str, str], share: Share, compat: str = ""
 ) -> Carrier | NoBus:
-    """Find the broker of this session. Without mosquitto its agents talk within the session only.
+    """Find the broker of this session. Without mosquitto its agents meet in this process, and nobody else.
 
     With *compat* ``swarmbus`` each of them is an agent of swarmbus, too.
 
@@ -56,7 +57,9 @@ async def open_carrier(
     try:
         handle = await offload(ensure_broker, paths, holder=session_id)
     except MissingDependency as exc:
-        return NoBus(f"{exc}: agents write to one another within this session only. {exc.hint}")
+        why = f"{exc}: agents write to one another within this session only. {exc.hint}"
+        store = MailStore(paths.session(session_id) / FILE_NAME)
+        return Carrier(_dial_inside(), store, names_bound=True, share=share, off_bus=why)
     store = MailStore(paths.session(session_id) / FILE_NAME)
     dial = _dial_private(paths, session_id, handle)
     if compat:
@@ -89,6 +92,17 @@ async def _dial_swarmbus(paths: Paths, handle: BrokerHandle, me: Address) -> Asy
     will = presence_will(login.user)
     async with MqttConnection(handle.endpoint_unix, client_id=login.user, login=login, will=will) as line:
         yield line
+
+
+def _dial_inside() -> Dial:
+    meeting = LocalCarrier()
+
+    @asynccontextmanager
+    async def dial(address: Address, will: Will) -> AsyncIterator[Transport]:
+        async with InProcessTransport(meeting, address, will=will) as line:
+            yield line
+
+    return dial
 
 
 def _dial_private(paths: Paths, session_id: str, handle: BrokerHandle) -> Dial:

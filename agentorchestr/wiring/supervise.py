@@ -123,11 +123,11 @@ async def join_bus(gear: Gear) -> Carrier | None:
         )
     except OrchestrError as exc:
         found = NoBus(f"{exc}. {exc.hint}")
-    if isinstance(found, Carrier):
-        return found
-    logger.warning("not on a bus", extra={"detail": found.why})
-    await gear.book.record(f.NotOnBus(found.why))
-    return None
+    why = found.off_bus if isinstance(found, Carrier) else found.why
+    if why:
+        logger.warning("not on a bus", extra={"detail": why})
+        await gear.book.record(f.NotOnBus(why))
+    return found if isinstance(found, Carrier) else None
 
 
 async def leave_bus(gear: Gear, carrier: Carrier | None) -> None:
@@ -142,7 +142,8 @@ async def leave_bus(gear: Gear, carrier: Carrier | None) -> None:
         ids = () if may_resume(gear.view.outcome) else tuple(gear.view.workers)
         pools = () if may_resume(gear.view.outcome) else (address_of_pools(gear.session_id),)
         members = (*(Address(ORG, gear.session_id, worker_id) for worker_id in ids), *pools)
-        await offload(close_carrier, gear.paths, gear.session_id, members, private=not gear.created.broker)
+        private = not (carrier.broker or carrier.off_bus)
+        await offload(close_carrier, gear.paths, gear.session_id, members, private=private)
 
 
 def bind(port: int) -> socket.socket:

@@ -1,10 +1,12 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import cast
 
 import pytest
 
+from agentorchestr.clock import SYSTEM_CLOCK
 from agentorchestr.errors import MissingDependency, UsageError
 from agentorchestr.model.carrier import Transport
 from agentorchestr.model.mail import Address, AgentCard, Letter
@@ -14,17 +16,20 @@ from agentorchestr.mqtt.connection import MqttConnection
 from agentorchestr.mqtt.endpoint import Endpoint
 from agentorchestr.mqtt.logins import add_swarmbus_login, open_to_swarmbus
 from agentorchestr.paths import Paths, ensure_private
+from agentorchestr.supervisor.membership import join
 from agentorchestr.supervisor.post import Share
+from agentorchestr.swarm.artifacts import Shelf
 from agentorchestr.swarm.card_wire import will_of
 from agentorchestr.swarm.exchange import Exchange
 from agentorchestr.wiring import carrying
+from tests.swarm.conftest import soon
 
 SHARE = cast("Share", None)
 pytestmark = pytest.mark.anyio
 
 
-async def test_without_a_broker_program_the_reason_is_told_with_what_to_type(
-    private_paths: Paths, monkeypatch: pytest.MonkeyPatch
+async def test_without_a_broker_program_a_session_has_its_own_bus_and_what_to_type_is_told(
+    private_paths: Paths, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def missing(*_: object, **__: object) -> None:
         raise MissingDependency("mosquitto is not installed", hint="apt-get install mosquitto")
@@ -32,8 +37,22 @@ async def test_without_a_broker_program_the_reason_is_told_with_what_to_type(
     monkeypatch.setattr(carrying, "ensure_broker", missing)
     ensure_private(private_paths.session("s1"))
     found = await carrying.open_carrier(private_paths, "s1", broker_url="", env={}, share=SHARE)
-    assert isinstance(found, carrying.NoBus)
-    assert "apt-get install mosquitto" in found.why
+    assert isinstance(found, carrying.Carrier)
+    assert "apt-get install mosquitto" in found.off_bus
+    lead, worker = (AgentCard(Address("agentorchestr", "s1", name)) for name in ("lead", "w1"))
+    shelf = Shelf(tmp_path / "artifacts")
+    async with (
+        found.dial(lead.address, will_of(lead, at=0.0)) as one,
+        found.dial(worker.address, will_of(worker, at=0.0)) as two,
+        join(one, found.store, lead, shelf=shelf, clock=SYSTEM_CLOCK, names_bound=True) as asks,
+        join(two, found.store, worker, shelf=shelf, clock=SYSTEM_CLOCK, names_bound=True) as works,
+    ):
+        await asks.exchange.send(Letter("", lead.address, worker.address, "hello"))
+        [letter] = await works.exchange.take(timeout_s=10)
+        assert (letter.body, letter.verified) == ("hello", True)
+        assert await asks.directory.complete(timeout_s=10)
+        await soon(lambda: len(asks.directory.agents(online=True)) == 2)
+    found.store.close()
 
 
 @pytest.mark.parametrize("url", ["mqtt://me:pw@host", "http://host", "unix:relative"])
