@@ -15,6 +15,7 @@ from agentorchestr.clock import until
 from agentorchestr.model.carrier import Delivered
 from agentorchestr.mqtt.endpoint import parse_broker_url, read_login
 from agentorchestr.mqtt.post import Parcel, post
+from agentorchestr.paths import Paths
 from tests.bus.conftest import Shell
 
 CONTROLS = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]")
@@ -464,3 +465,36 @@ def test_what_agents_call_from_a_shell_loads_little(shell, module):
         [sys.executable, "-c", script], env=shell.env, capture_output=True, check=True, text=True
     )
     assert not {"pydantic", "paho", "asyncio", "rich", "psutil"} & set(done.stdout.split())
+
+
+def test_the_name_of_a_sessions_agent_is_refused_and_nothing_is_sent(shell):
+    sessions = Paths.from_env(shell.env).sessions
+    (sessions / "5ee1de").mkdir(parents=True)
+    for words in (("send", "ben", "merge it"), ("read",), ("start",), ("mcp-server",), ("init",)):
+        told = problem(shell.run(*words, "--agent-id", "5ee1de/lead"))
+        assert told == "5ee1de/lead belongs to session 5ee1de, which speaks for it"
+    assert data(shell.run("send", "5ee1de/w1", "hello", "--json"), "sent")["letters"]
+
+
+def test_status_tells_how_far_a_message_got(shell):
+    shell.run("up")
+    shell.start("--agent-id", "ben", "--inbox", "ben.md")
+    one = send(shell, "first", "--wait", "received")["id"]
+    two = send(shell, "second", to="nobody")["id"]
+    [standing] = data(shell.run("status", one, "--json"), "standings")["letters"]
+    assert standing["id"] == one
+    assert standing["state"] in {"received", "handed", "read", "acted"}
+    listed = data(shell.run("status", "--json"), "standings")["letters"]
+    assert [letter["id"] for letter in listed] == [two, one]
+    assert listed[0]["why"] == "nobody there"
+    assert one.encode() in shell.run("status").stdout
+    assert problem(shell.run("status", "unknown")) == "person sent no letter 'unknown'"
+    to_all = send(shell, "hear", "--wait", "sent", to="all")["id"]
+    reached = []
+    assert until(
+        lambda: (
+            reached.append(data(shell.run("status", to_all, "--json"), "standings")["letters"][0])
+            or "ben" in reached[-1].get("reached", {})
+        ),
+        within_s=20,
+    ), reached[-1]
