@@ -7,7 +7,7 @@ from typing import Any
 
 from agentorchestr.practice import brief as briefs
 from agentorchestr.practice.lead import Lead
-from agentorchestr.practice.mcp_client import Interrupted, McpError
+from agentorchestr.practice.mcp_client import Interrupted, McpError, ToolFailed
 from agentorchestr.practice.options import Options
 from agentorchestr.practice.scenario import RUN_TASKS, LeadPlan, Scenario, Step, Turn, WorkerPlan
 from agentorchestr.practice.steps import ONCE, STEPS
@@ -203,10 +203,24 @@ class Agent:
         transcript.step("ended", do=step.do)
 
     def _perform(self, step: Step, lead: Lead | None = None) -> None:
-        if step.do in STEPS:
+        if step.do == "call" and step.args["tool"] == "report_done" and self._work.client is not None:
+            self._report_done(self._work.fill(dict(step.args.get("args", {}))))
+        elif step.do in STEPS:
             STEPS[step.do](self._work, self._work.fill(dict(step.args)))
         elif lead is not None:
             lead.perform(step)
+
+    def _report_done(self, args: Mapping[str, Any]) -> None:
+        """Report; when messages wait, read them first, and report again if there is nothing new in them."""
+        # What is refused is shown already; a real agent would go on too.
+        with contextlib.suppress(McpError):
+            try:
+                self._work.call("report_done", **args)
+            except ToolFailed:
+                fresh = self._new_messages(self._work.call("get_brief"))
+                self._heard += fresh
+                if not fresh:
+                    self._work.call("report_done", **args)
 
     def _step_failed(self, reason: str) -> None:
         """Say so to whom it concerns; the scenario's other steps of this turn make no sense any more."""

@@ -93,7 +93,9 @@ class Session:
         pid = os.getpid()
         started = await offload(start_time, pid) or 0.0
         gear = self._gear
-        before = await gear.book.facts(after=0, limit=-1)
+        # What a resume and we ourselves have recorded since tells nothing of when the last one fell.
+        last = gear.view.generation
+        before = [each for each in await gear.book.facts(after=0, limit=-1) if each.generation <= last]
         unsure = (*unsure_replies(before), *unsure_events(before))
         await gear.book.record(*unsure, f.SupervisorStarted(gear.book.generation, pid, started, gear.port))
         if await offload(branch_tip, gear.repository, gear.view.integration_branch) is None:

@@ -174,9 +174,10 @@ async def serve_until_ended(
     started = asyncio.Event()
     async with hub_door(gear) as (door, websockets), asyncio.TaskGroup() as tasks:
         app = build_app(session.office, port=gear.port, door=door)
+        # Whoever calls meanwhile waits: what was under way when the last one fell is settled first.
+        await session.announce()
         server = tasks.create_task(serve(app, listener, started=started, websockets=websockets))
         await started.wait()
-        await session.announce()
         write_control(run_folder, url=gear.url, token=gear.tokens.control)
         outcome = await session.run()
         server.cancel()

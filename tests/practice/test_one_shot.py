@@ -265,3 +265,19 @@ def test_a_resumed_worker_meets_its_own_merge_again(setup: Setup, serve: Serve) 
     assert git(setup.cwd, "merge-base", "HEAD", "agentorchestr/s1/integration") == git(
         setup.cwd, "rev-parse", "agentorchestr/s1/integration"
     )
+
+
+def test_a_report_that_is_refused_for_known_messages_is_made_again(setup: Setup, serve: Serve) -> None:
+    setup.scenario("""
+        [[worker]]
+        match = "poem"
+        turns = [[{ do = "call", tool = "report_done", args = { summary = "x" } }]]
+    """)
+    letter = {"message_id": "m1", "sender": "supervisor", "body": "Mend it."}
+    answers = iter([ValueError("1 message(s) wait for you"), {"recorded": True}])
+    endpoint = serve(
+        WORKER_TOOLS,
+        answers={"get_brief": {**BRIEF, "messages": [letter]}, "report_done": lambda _: next(answers)},
+    )
+    setup.one_shot("Call get_brief.", endpoint=endpoint)
+    assert len(endpoint.called("report_done")) == 2, "the message was known already"
