@@ -27,6 +27,15 @@ async def take_unread(book: Book, worker_id: str) -> tuple[MessageView, ...]:
     return taken
 
 
+def last_words(recorded: list[Recorded], *, generation: int) -> list[Fact]:
+    """What the supervisor of *generation* told just before it ended, and nobody knows whether it was heard.
+
+    What a resume and its successor have recorded since tells nothing of when it ended.
+    """
+    its = [each for each in recorded if each.generation <= generation]
+    return [*unsure_replies(its), *unsure_events(its)]
+
+
 def unsure_replies(recorded: list[Recorded]) -> list[Fact]:
     """The reads of an ended supervisor whose replies may never have arrived, to be recorded by the next one.
 

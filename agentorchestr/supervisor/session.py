@@ -18,7 +18,7 @@ from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.integration import Integration
 from agentorchestr.supervisor.office import Office
 from agentorchestr.supervisor.post import Carrier, Post
-from agentorchestr.supervisor.reading import unsure_events, unsure_replies
+from agentorchestr.supervisor.reading import last_words
 from agentorchestr.supervisor.reviving import Quarantine, Revive, what_next
 from agentorchestr.supervisor.spawner import Order, Spawner, unfinished
 from agentorchestr.supervisor.spool import Spool
@@ -93,10 +93,8 @@ class Session:
         pid = os.getpid()
         started = await offload(start_time, pid) or 0.0
         gear = self._gear
-        # What a resume and we ourselves have recorded since tells nothing of when the last one fell.
-        last = gear.view.generation
-        before = [each for each in await gear.book.facts(after=0, limit=-1) if each.generation <= last]
-        unsure = (*unsure_replies(before), *unsure_events(before))
+        before = await gear.book.facts(after=0, limit=-1)
+        unsure = last_words(before, generation=gear.view.generation)
         await gear.book.record(*unsure, f.SupervisorStarted(gear.book.generation, pid, started, gear.port))
         if await offload(branch_tip, gear.repository, gear.view.integration_branch) is None:
             await offload(

@@ -20,7 +20,13 @@ from agentorchestr.supervisor.desk import Principal, PrincipalKind
 from agentorchestr.supervisor.letters_moved import letters_moved, letters_so_far
 from agentorchestr.supervisor.mail_verbs import MailDesk
 from agentorchestr.supervisor.post import message_of, queue_letter
-from agentorchestr.supervisor.reading import message_state, take_unread, unsure_events, unsure_replies
+from agentorchestr.supervisor.reading import (
+    last_words,
+    message_state,
+    take_unread,
+    unsure_events,
+    unsure_replies,
+)
 from tests.supervisor.conftest import created, lives
 from tests.supervisor.watching import new_book
 
@@ -322,3 +328,10 @@ async def test_letters_of_one_id_from_two_senders_or_to_two_agents_are_all_there
             one.sender, "yes", **{**NO_WORDS, "answers": one.message_id}
         )
         assert [letter.answers for _, letter in post.letters] == ["1"]
+
+
+def test_what_was_recorded_after_a_supervisor_fell_hides_no_reply_that_was_lost() -> None:
+    told = recorded(*TOLD, LETTER, READ, GIVEN_EVENTS)
+    later = Recorded(len(told) + 1, told[-1].at + 60, 2, f.NotOnBus("no broker"))
+    kinds = [type(fact) for fact in last_words([*told, later], generation=1)]
+    assert kinds == [f.ReplyUnsure, f.EventsUnsure]
