@@ -1,5 +1,6 @@
 """The TUI in a pseudo-terminal: typed prompts, dialogs, interrupts, signals, small sizes."""
 
+import json
 import os
 import signal
 import threading
@@ -220,3 +221,40 @@ def test_a_garbage_scenario_is_one_clear_line(setup: Setup, tmp_path: Path) -> N
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
     assert "worker 1, turn 1, step 1: do = 'wrote' is unknown" in done.stderr
+
+
+REACTS = """
+[[worker]]
+match = ""
+turns = [[{ do = "say", text = "only once" }]]
+
+[[worker.reactions]]
+on = "please dance"
+steps = [{ do = "keep_heard", file = "heard.jsonl" }, { do = "say", text = "dancing" }]
+
+[[worker.reactions]]
+steps = [{ do = "keep_heard", file = "heard.jsonl" }, { do = "say", text = "listening" }]
+"""
+
+
+def test_reactions_come_after_the_turns_as_often_as_prompts_do(
+    setup: Setup, serve: Serve, tui: Start
+) -> None:
+    waiting: list[dict[str, str]] = []
+
+    def brief(_: object) -> dict[str, object]:
+        return {**BRIEF, "messages": list(waiting)}
+
+    setup.scenario(REACTS)
+    terminal = tui(endpoint=serve(WORKER_TOOLS, answers={"get_brief": brief}))
+    for heard, says in ((), "only once"), (("hello",), "listening"), (("hello", "please dance"), "dancing"):
+        waiting[:] = [{"message_id": body[:6], "sender": "w2", "body": f"{body}\nmore"} for body in heard]
+        ended = setup.event_names().count("Stop")
+        terminal.send(TYPED + "\r")
+        assert until(lambda: setup.event_names().count("Stop") > ended, within_s=20)  # noqa: B023 - used in this round
+        assert terminal.shows(f"● {says}")
+    kept = [json.loads(line) for line in (setup.cwd / "heard.jsonl").read_text().splitlines()]
+    assert [(one["message_id"], one["body"]) for one in kept] == [
+        ("hello", "hello"),
+        ("please", "please dance"),
+    ]

@@ -246,6 +246,8 @@ async def test_a_repeated_operation_sends_nothing_twice(book: Book) -> None:
     assert await desk_of(book, "w1").send_message("w2", "go", **once) == first
     await desk_of(book, "w3").send_message("w2", "go", **once)
     assert len(book.view.messages) == 2, "another sender's operation is another one"
+    queued = [one for one in await book.facts(after=0, limit=-1) if isinstance(one.fact, f.MessageQueued)]
+    assert len(queued) == 2
 
 
 @pytest.mark.anyio

@@ -7,7 +7,7 @@ import pytest
 from agentorchestr.agents.screens import ScreenState
 from agentorchestr.clock import until
 from agentorchestr.model import facts as f
-from agentorchestr.model.states import WorkerState
+from agentorchestr.model.states import AgentEventKind, WorkerState
 from agentorchestr.process import Activity, activity
 from agentorchestr.supervisor.watcher import TICK_S
 from agentorchestr.supervisor.witnesses import (
@@ -148,3 +148,22 @@ def cpu_s(pid: int) -> float:
     found = activity(pid)
     assert found is not None
     return found.cpu_s
+
+
+@pytest.mark.anyio
+async def test_a_question_that_another_call_of_the_turn_hid_is_seen_on_the_screen(stage: Stage) -> None:
+    await stage.start("w1", "  Would you like to run the following command?")
+    await stage.begin_turn("w1")
+    await stage.book.record(
+        f.AgentSeen("w1", AgentEventKind.ASKS, "hook", "Bash"),
+        f.AgentSeen("w1", AgentEventKind.ACTIVE, "tool call", "send_message"),
+    )
+    assert not (await stage.look("w1")).asks
+    assert not (await stage.look("w1")).asks, "nobody waits for its turn's end, so nobody looks"
+    await stage.book.record(QUESTION)
+    await stage.look("w1")
+    assert (await stage.look("w1")).asks
+    assert stage.worker("w1").state is WorkerState.ASKS
+    before = stage.book.view.last_seq
+    await stage.look("w1")
+    assert stage.book.view.last_seq == before, "told once"
