@@ -93,6 +93,10 @@ class Responder:
     ) -> None:
         await self._stack.__aexit__(kind, exc, trace)
 
+    def go_on(self, task_id: str) -> None:
+        """Give a task that asked for something to the handler again: what it asked for is there otherwise."""
+        self._runs.go_on(task_id)
+
     async def _live(self, ready: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
             self._group = group

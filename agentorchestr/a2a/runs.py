@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from agentorchestr.a2a.errors import A2AError, Fault
 from agentorchestr.a2a.handler import AgentHandler, Left, Moved, Step
 from agentorchestr.a2a.replies import ReplyPath, Stream, new_id, stamp
-from agentorchestr.a2a.states import TaskState
+from agentorchestr.a2a.states import INTERRUPTED, TaskState
 from agentorchestr.a2a.store import TaskRecord, TaskStore
 from agentorchestr.a2a.tasks import (
     ArtifactUpdate,
@@ -112,6 +112,18 @@ class Runs:
                 lost = Run(record)
                 self._live[record.task.id.lower()] = lost
                 self._advance(lost, Moved(TaskState.FAILED, "the agent stopped before the task was done"))
+
+    def go_on(self, task_id: str) -> None:
+        """Work again on a task that asked for something, without a word from its requester."""
+        record = self._store.load(task_id)
+        if record is None or self.live(task_id) is not None or record.task.state not in INTERRUPTED:
+            return
+        update = StatusUpdate(
+            task_id,
+            record.task.context_id,
+            TaskStatus(TaskState.WORKING, timestamp=stamp(self._clock.now())),
+        )
+        self.begin(replace(record, task=applied(record.task, update), items=record.items + 1))
 
     async def cancel(self, record: TaskRecord) -> None:
         """Stop a task that runs or waits for its requester.

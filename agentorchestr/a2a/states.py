@@ -2,7 +2,6 @@
 
 from enum import StrEnum
 
-from agentorchestr.model.mail import DelegatedState
 from agentorchestr.model.states import WorkerState
 
 
@@ -50,36 +49,4 @@ OF_WORKER = {
     WorkerState.DEAD: TaskState.FAILED,
     WorkerState.UNKNOWN: TaskState.WORKING,
 }
-"""A worker is asked for by a task that goes on until it reports or dies; what is unknown is not an end."""
-
-TO_WORKER = {
-    TaskState.UNSPECIFIED: WorkerState.UNKNOWN,
-    TaskState.SUBMITTED: WorkerState.STARTING,
-    TaskState.WORKING: WorkerState.WORKING,
-    TaskState.COMPLETED: WorkerState.DONE,
-    TaskState.FAILED: WorkerState.FAILED,
-    TaskState.CANCELED: WorkerState.DEAD,
-    TaskState.INPUT_REQUIRED: WorkerState.ASKS,
-    TaskState.REJECTED: WorkerState.FAILED,
-    TaskState.AUTH_REQUIRED: WorkerState.ASKS,
-}
-
-OF_DELEGATED = {
-    DelegatedState.PENDING: TaskState.SUBMITTED,
-    DelegatedState.IN_PROGRESS: TaskState.WORKING,
-    DelegatedState.COMPLETED: TaskState.COMPLETED,
-    DelegatedState.FAILED: TaskState.FAILED,
-    DelegatedState.TIMEOUT: TaskState.FAILED,
-}
-
-TO_DELEGATED = {
-    TaskState.UNSPECIFIED: DelegatedState.PENDING,
-    TaskState.SUBMITTED: DelegatedState.PENDING,
-    TaskState.WORKING: DelegatedState.IN_PROGRESS,
-    TaskState.COMPLETED: DelegatedState.COMPLETED,
-    TaskState.FAILED: DelegatedState.FAILED,
-    TaskState.CANCELED: DelegatedState.FAILED,
-    TaskState.INPUT_REQUIRED: DelegatedState.IN_PROGRESS,
-    TaskState.REJECTED: DelegatedState.FAILED,
-    TaskState.AUTH_REQUIRED: DelegatedState.IN_PROGRESS,
-}
+"""What a task is told of the agent that works on it; what is unknown is not an end."""

@@ -4,7 +4,6 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 from agentorchestr.bus.bus import Bus
 from agentorchestr.bus.delegating import leave_task
@@ -40,9 +39,9 @@ class BusMail:
         self._store = store
         self._bus = bus
 
-    async def send(self, to: list[str], body: str, words: dict[str, str]) -> Shape:
+    async def send(self, to: list[str], body: str, words: Words) -> Shape:
         """Send, and tell how far each letter is: at the broker, or kept because nobody is there."""
-        body, options = await offload(fitted, self._place.shelf, body, options_of(cast("Words", words)))
+        body, options = await offload(fitted, self._place.shelf, body, options_of(words))
         letters = [make_letter(self._place.me, one, body, options) for one in receivers_of(to)]
         check_speech(self._place, letters)
         if self._bus is None:

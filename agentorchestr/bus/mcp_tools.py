@@ -1,9 +1,10 @@
 """What an MCP client may do as an agent of the bus: each tool a checked set of arguments and one act."""
 
-from typing import Annotated, ClassVar, Protocol, Self
+from typing import Annotated, ClassVar, Protocol, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from agentorchestr.bus.letters import EXPIRES_MOST_S, Words
 from agentorchestr.swarm.artifacts import ARTIFACT_BYTES
 
 Shape = dict[str, object]
@@ -19,7 +20,7 @@ Body = Annotated[str, StringConstraints(min_length=1, max_length=ARTIFACT_BYTES)
 class Mail(Protocol):
     """What stands behind the tools."""
 
-    async def send(self, to: list[str], body: str, words: dict[str, str]) -> Shape: ...
+    async def send(self, to: list[str], body: str, words: Words) -> Shape: ...
     async def read(self, limit: int) -> Shape: ...
     async def wait(self, timeout_s: float) -> Shape: ...
     async def agents(self, capability: str) -> Shape: ...
@@ -58,9 +59,10 @@ class SendMessage(Tool):
     reply_to: Annotated[str, StringConstraints(max_length=194)] = ""
     thread: Word = ""
     answers: Annotated[Word, Field(description="The id of the message you answer.")] = ""
+    expires_s: Annotated[float, Field(ge=0, le=EXPIRES_MOST_S, allow_inf_nan=False)] = 0
 
     async def perform(self, mail: Mail) -> Shape:
-        words = self.model_dump(exclude={"to", "body"})
+        words = cast("Words", self.model_dump(exclude={"to", "body"}))
         return await mail.send(self.to.split(","), self.body, words)
 
 

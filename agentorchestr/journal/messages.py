@@ -99,4 +99,6 @@ def _message_view(fact: f.MessageQueued, at: float) -> MessageView:
         thread=fact.thread,
         answers=fact.answers,
         verified=fact.verified,
+        reply_to=fact.reply_to,
+        content_type=fact.content_type,
     )

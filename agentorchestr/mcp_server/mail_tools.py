@@ -9,6 +9,7 @@ from agentorchestr.supervisor.desk import Desk, Principal, Reply
 
 MAIL_CHARS = 1_000_000
 """What is large is kept apart; a request holds 1 MiB."""
+EXPIRES_MOST_S = 30 * 24 * 3600
 Mail = Annotated[str, StringConstraints(min_length=1, max_length=MAIL_CHARS)]
 
 
@@ -28,6 +29,13 @@ class SendMessage(Tool):
     subject: Line = ""
     priority: Literal["low", "normal", "high"] = "normal"
     answers: Annotated[Name, Field(description="The message_id you answer.")] = ""
+    question: Annotated[bool, Field(description="You need their reply to go on.")] = False
+    reply_to: Annotated[Line, Field(description="Who gets the reply, if not you.")] = ""
+    thread: Name = ""
+    content_type: Annotated[str, StringConstraints(min_length=1, max_length=100)] = "text/plain"
+    expires_s: Annotated[
+        float, Field(ge=0, le=EXPIRES_MOST_S, allow_inf_nan=False, description="Outside the session only.")
+    ] = 0
     operation: Annotated[Name, Field(description="Your id of this act: a repeat sends nothing.")] = ""
 
     async def perform(self, desk: Desk, principal: Principal) -> Reply:
@@ -36,7 +44,12 @@ class SendMessage(Tool):
             self.body,
             subject=self.subject,
             priority=self.priority,
+            content_type=self.content_type,
+            reply_to=self.reply_to,
+            thread=self.thread,
             answers=self.answers,
+            question=self.question,
+            expires_s=self.expires_s,
             operation=self.operation,
         )
 

@@ -84,5 +84,12 @@ def _short(value: object) -> object:
         return [_short(item) for item in value]
     if isinstance(value, dict):
         kept = ((k, v) for k, v in value.items() if not (k == "title" and isinstance(v, str)))
-        return {k: _short(v) for k, v in kept if not (k in UNSAID and isinstance(v, bool | int))}
+        return {k: _short(v) for k, v in kept if not _goes_without_saying(k, v)}
     return value
+
+
+def _goes_without_saying(key: str, value: object) -> bool:
+    """Whether it is a limit, or the empty default of what may be left out."""
+    if key == "default":
+        return value in ("", 0, False)
+    return key in UNSAID and isinstance(value, bool | int)

@@ -62,6 +62,9 @@ class MessageQueued:
     """The message that this one answers."""
     verified: bool = True
     """The sender's name was proven: by its token here, or by its login at the broker."""
+    reply_to: str = ""
+    """Who is to have the answer, when it is not the sender."""
+    content_type: str = "text/plain"
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,8 @@ class MessageView:
     thread: str = ""
     answers: str = ""
     verified: bool = True
+    reply_to: str = ""
+    content_type: str = "text/plain"
     handed_at: float | None = None
     handed_by: str = ""
     """The channel that took the line which told of it."""

@@ -8,9 +8,10 @@ caller as one short error.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, Unpack
 
 from agentorchestr.model.facts import Recorded
+from agentorchestr.supervisor.wording import Words
 
 Reply = Mapping[str, object]
 
@@ -85,9 +86,7 @@ class WorkerVerbs(Protocol):
 class MailVerbs(Protocol):
     """What lead and workers share: messages to one another."""
 
-    async def send_message(
-        self, to: str, body: str, *, subject: str, priority: str, answers: str, operation: str
-    ) -> Reply: ...
+    async def send_message(self, to: str, body: str, **words: Unpack[Words]) -> Reply: ...
     async def broadcast(self, body: str, *, subject: str, scope: str) -> Reply: ...
     async def read_inbox(self) -> Reply: ...
     async def wait_for_message(self, *, timeout_s: float) -> Reply: ...

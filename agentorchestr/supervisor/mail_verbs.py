@@ -3,21 +3,23 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Unpack
 
 from agentorchestr.errors import ToolRefused
 from agentorchestr.model import facts as f
 from agentorchestr.model.mail import INLINE_BYTES, Address, DelegatedTask
-from agentorchestr.model.view import SessionView, WorkerView
+from agentorchestr.model.view import MessageView, SessionView, WorkerView
 from agentorchestr.process import offload
 from agentorchestr.supervisor import told
-from agentorchestr.supervisor.answers import REQUEST_THREADS
+from agentorchestr.supervisor.answers import REQUEST_THREADS, TASK_THREAD
 from agentorchestr.supervisor.artifact_verbs import fetched
 from agentorchestr.supervisor.desk import Principal, Reply
 from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.letters_moved import letter_id_of
-from agentorchestr.supervisor.post import Post, new_letter, read_address
+from agentorchestr.supervisor.post import Post, read_address
 from agentorchestr.supervisor.reading import message_state, take_unread
 from agentorchestr.supervisor.replies import artifact_shown, message_line
+from agentorchestr.supervisor.wording import Wording, Words
 from agentorchestr.swarm.artifacts import packed, ref_of
 
 POOL_ROLE = "pool"
@@ -36,44 +38,57 @@ class MailDesk:
         self._me = principal.worker_id
         self._wait_limit_s = principal.wait_limit_s
 
-    async def send_message(
-        self, to: str, body: str, *, subject: str, priority: str, answers: str, operation: str
-    ) -> Reply:
+    async def send_message(self, to: str, body: str, **words: Unpack[Words]) -> Reply:
         """Queue a message for each of the agents in *to*, parted by commas; all of them or none.
 
         A receiver is rung when it is idle, and fetches the body itself. What was sent under the same
         *operation* before is not sent again: a reply may be lost, and the caller tries once more.
         """
+        said = Wording(**words)
         body = await self._fitted(body)
-        asked = self._gear.view.messages.get(answers)
+        asked = self._gear.view.messages.get(said.answers)
         if asked is not None and asked.receiver == self._me and asked.thread in REQUEST_THREADS:
-            answer = told.letter(self._me, asked.sender, body, subject=subject, answers=answers)
-            await self._book.record(answer)
-            return {"message_id": answer.message_id, "state": "sent"}
+            return await self._answer_request(asked, body, said)
         names = tuple(dict.fromkeys(name for part in to.split(",") if (name := part.strip())))
         outside = {name: read_address(name) for name in names if "/" in name}
         inside = {name: self._reachable(name) for name in names if "/" not in name}
         if not names:
             raise ToolRefused("nobody is named", hint=f"Write to: {', '.join(_there(self._gear.view))}.")
-        words = {"subject": subject, "priority": priority, "answers": answers}
+        said.check(inside=bool(inside), outside=bool(outside))
+        self._reply_address(said.reply_to)
         if outside:
             self._bus().member(self._me)
         for address in outside.values():
             self._bus().check(address, body)
-        replies = await self._queue(inside, body, operation=operation, **words)
+        replies = await self._queue(inside, body, said)
         if outside:
-            replies += await self._send_out(outside, body, operation=operation, **words)
+            replies += await self._send_out(outside, body, said)
         return replies[0] if len(replies) == 1 else {"sent": replies}
 
-    async def _queue(
-        self, inside: Iterable[str], body: str, *, subject: str, priority: str, answers: str, operation: str
-    ) -> list[dict[str, object]]:
-        letters = {
-            name: told.letter(self._me, name, body, subject=subject, priority=priority, answers=answers)
-            for name in inside
-        }
-        if operation:
-            named = {name: operation_id("msg", self._me, operation, name) for name in letters}
+    async def _answer_request(self, asked: MessageView, body: str, said: Wording) -> Reply:
+        if said.question and asked.thread == TASK_THREAD:
+            raise ToolRefused(
+                "a delegated task has no turn for its sender",
+                hint=f"Write to {asked.sender} without answers; answer the task when you know.",
+            )
+        plain = Wording(subject=said.subject, answers=said.answers, question=said.question)
+        answer = told.letter(self._me, asked.sender, body, plain)
+        await self._book.record(answer)
+        reply: dict[str, object] = {"message_id": answer.message_id, "state": "sent"}
+        return {**reply, "next": "end your turn: the reply wakes you"} if said.question else reply
+
+    def _reply_address(self, name: str) -> Address | None:
+        """The address of *name*. Raises ``ToolRefused`` for one that nobody could answer to."""
+        if not name or "/" in name:
+            return read_address(name) if name else None
+        if name != self._me:
+            self._reachable(name)
+        return self._post.address(name) if self._post is not None else None
+
+    async def _queue(self, inside: Iterable[str], body: str, said: Wording) -> list[dict[str, object]]:
+        letters = {name: told.letter(self._me, name, body, said) for name in inside}
+        if said.operation:
+            named = {name: operation_id("msg", self._me, said.operation, name) for name in letters}
             letters = {name: replace(letter, message_id=named[name]) for name, letter in letters.items()}
         await self._book.decide(
             lambda view: [one for one in letters.values() if one.message_id not in view.messages]
@@ -84,23 +99,19 @@ class MailDesk:
         ]
 
     async def _send_out(
-        self,
-        outside: Mapping[str, Address],
-        body: str,
-        *,
-        subject: str,
-        priority: str,
-        answers: str,
-        operation: str,
+        self, outside: Mapping[str, Address], body: str, said: Wording
     ) -> list[dict[str, object]]:
-        post = self._bus()
+        post, answers = self._bus(), said.answers
         me = post.address(self._me)
-        letter = new_letter(
-            body, subject=subject, priority=priority, answers=letter_id_of(answers), sender=me
+        letter = replace(said, answers=letter_id_of(answers)).letter(
+            body,
+            sender=me,
+            reply_to=self._reply_address(said.reply_to),
+            now=self._gear.clock.now() if said.expires_s else 0.0,
         )
         sent = {}
         for name, to in outside.items():
-            known = operation_id("out", str(me), operation, str(to)) if operation else ""
+            known = operation_id("out", str(me), said.operation, str(to)) if said.operation else ""
             sent[name] = await post.send(self._me, to, replace(letter, letter_id=known))
         asked = self._gear.view.messages.get(answers)
         if asked is not None and asked.receiver == self._me:
@@ -118,7 +129,7 @@ class MailDesk:
         if scope != SESSION:
             post = self._bus()
             me = post.address(self._me)
-            letter = new_letter(body, subject=subject, priority="normal", answers="", sender=me)
+            letter = Wording(subject=subject).letter(body, sender=me)
             sent = await post.broadcast(self._me, letter)
             reply = {**reply, "message_id": sent.letter_id, "outside": "stored"}
         return reply
@@ -130,7 +141,7 @@ class MailDesk:
         if not others:
             raise ToolRefused("nobody else is in this session now", hint="See list_agents.")
         body = await self._fitted(body)
-        letters = [told.letter(self._me, other, body, subject=subject) for other in others]
+        letters = [told.letter(self._me, other, body, Wording(subject=subject)) for other in others]
         await self._book.record(*letters)
         return others
 

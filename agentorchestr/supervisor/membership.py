@@ -11,6 +11,7 @@ from agentorchestr.errors import UsageError
 from agentorchestr.journal.mailbox import MailStore
 from agentorchestr.model.carrier import Transport
 from agentorchestr.model.mail import AgentCard, DelegatedTask
+from agentorchestr.model.states import WorkerState
 from agentorchestr.supervisor.answers import TASK_THREAD, follow, request, request_id
 from agentorchestr.supervisor.book import Book
 from agentorchestr.swarm.artifacts import Shelf
@@ -21,6 +22,8 @@ from agentorchestr.swarm.exchange import Exchange
 from agentorchestr.swarm.fetching import Artifacts
 
 logger = logging.getLogger(__name__)
+
+NOTE_CHARS = 300
 
 
 @dataclass(frozen=True)
@@ -60,13 +63,15 @@ async def _work_on(book: Book, worker_id: str, taken: Assignments, task: Delegat
     sender = str(task.requester)
     message_id = request_id("task", worker_id, sender, task.task_id, task.attempt)
     await book.record(request(message_id, sender, worker_id, task.text, thread=TASK_THREAD, verified=True))
-    async for ended in follow(book, worker_id, message_id):
-        if ended is None:
+    async for now in follow(book, worker_id, message_id):
+        if now.state is WorkerState.DONE:
+            await _complete(taken, task, now.text)
+        elif now.state.ended:
+            await taken.fail(task.task_id, now.text)
+        elif now.state is WorkerState.ASKS:
+            await taken.beat(task.task_id, f"the agent asks: {now.text}"[:NOTE_CHARS])
+        elif now.state is WorkerState.WORKING:
             await taken.beat(task.task_id, "the agent has read it")
-        elif ended.done:
-            await _complete(taken, task, ended.text)
-        else:
-            await taken.fail(task.task_id, ended.text)
 
 
 async def _complete(taken: Assignments, task: DelegatedTask, text: str) -> None:

@@ -29,7 +29,7 @@ from agentorchestr.supervisor.book import Book
 from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.letters_moved import letters_moved, letters_so_far, message_id_of
 from agentorchestr.supervisor.membership import Member, join, work_on_tasks
-from agentorchestr.swarm.artifacts import ARTIFACT_TYPE, ref_of
+from agentorchestr.swarm.artifacts import ref_of
 from agentorchestr.swarm.card_wire import will_of
 from agentorchestr.swarm.exchange import Exchange
 
@@ -235,13 +235,6 @@ def read_address(text: str) -> Address:
     raise ToolRefused(f"{text!r} is no address", hint="Write SESSION/WORKER, local/AGENT or ORG/UNIT/AGENT.")
 
 
-def new_letter(body: str, *, subject: str, priority: str, answers: str, sender: Address) -> Letter:
-    """A letter whose receiver, id and time are filled in when it is sent."""
-    kind = LetterKind.ANSWER if answers else LetterKind.NOTE
-    letter = Letter("", sender, None, body, subject=subject, kind=kind, priority=priority, answers=answers)
-    return letter if ref_of(body) is None else replace(letter, content_type=ARTIFACT_TYPE)
-
-
 async def queue_letter(book: Book, letter: Letter, worker_id: str) -> None:
     """Make *letter* a message for an agent; a second arrival of it changes nothing."""
 
@@ -271,4 +264,6 @@ def message_of(letter: Letter, worker_id: str) -> f.MessageQueued:
         thread="" if letter.thread in REQUEST_THREADS else letter.thread,
         answers=letter.answers,
         verified=letter.verified,
+        reply_to=str(letter.reply_to or ""),
+        content_type=letter.content_type,
     )

@@ -7,7 +7,8 @@ from agentorchestr.model.verdict import CheckRun, MergeAttempt, Verdict
 from agentorchestr.model.view import LeadEvent, MessageView, NoteView, SessionView, TaskView, WorkerView
 from agentorchestr.supervisor.cuts import end_of, some, start_of
 from agentorchestr.supervisor.desk import Reply
-from agentorchestr.swarm.artifacts import ArtifactRef, ref_of
+from agentorchestr.supervisor.wording import TEXT
+from agentorchestr.swarm.artifacts import ARTIFACT_TYPE, ArtifactRef, ref_of
 
 NOTE_CHARS = 300
 TASK_CHARS = 120
@@ -118,12 +119,14 @@ def message_line(message: MessageView) -> dict[str, object]:
         line["sender_unverified"] = True
     if message.again:
         line["again"] = "you may have had this one before: act on it only once"
-    for name in ("subject", "thread", "answers"):
+    for name in ("subject", "thread", "answers", "reply_to"):
         value = getattr(message, name)
         if value:
             line[name] = value
     if message.priority != "normal":
         line["priority"] = message.priority
+    if message.content_type not in {TEXT, ARTIFACT_TYPE}:
+        line["content_type"] = message.content_type
     ref = ref_of(message.body)
     return {**line, "body": message.body} if ref is None else {**line, **artifact_shown(ref)}
 

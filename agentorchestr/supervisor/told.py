@@ -7,6 +7,7 @@ from agentorchestr.model.states import SUPERVISOR, MergeResult, Report
 from agentorchestr.model.verdict import CheckRun, Conflict, MergeAttempt
 from agentorchestr.model.view import WorkerView, integration_branch
 from agentorchestr.supervisor.cuts import end_of, some, start_of
+from agentorchestr.supervisor.wording import PLAIN, Wording
 
 EVIDENCE_CHARS = 6000
 FILES_NAMED = 100
@@ -17,13 +18,20 @@ def message(receiver: str, body: str, *, sender: str = SUPERVISOR, question: boo
     return MessageQueued(f"msg-{uuid.uuid4().hex[:8]}", sender, receiver, body, question)
 
 
-def letter(
-    sender: str, receiver: str, body: str, *, subject: str = "", priority: str = "normal", answers: str = ""
-) -> MessageQueued:
+def letter(sender: str, receiver: str, body: str, said: Wording = PLAIN) -> MessageQueued:
     """A message of one agent of the session to another."""
-    message_id = f"msg-{uuid.uuid4().hex[:8]}"
     return MessageQueued(
-        message_id, sender, receiver, body, subject=subject, priority=priority, answers=answers
+        f"msg-{uuid.uuid4().hex[:8]}",
+        sender,
+        receiver,
+        body,
+        question=said.question,
+        subject=said.subject,
+        priority=said.priority,
+        thread=said.thread,
+        answers=said.answers,
+        reply_to=said.reply_to,
+        content_type=said.content_type,
     )
 
 

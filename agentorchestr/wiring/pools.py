@@ -7,11 +7,13 @@ and it knows the task after a restart. A shared subscription would hand a reques
 import logging
 from collections.abc import AsyncGenerator, Sequence
 
+from agentorchestr.a2a.background import Background
 from agentorchestr.a2a.card import CardPublisher, will_for
 from agentorchestr.a2a.card_json import BINDING_URI, card_json
-from agentorchestr.a2a.handler import Step, rejected, working
+from agentorchestr.a2a.handler import Moved, Step, rejected
 from agentorchestr.a2a.limits import ResponderLimits
 from agentorchestr.a2a.responder import Responder
+from agentorchestr.a2a.states import TaskState
 from agentorchestr.a2a.store import FolderTaskStore
 from agentorchestr.a2a.switchboard import Switchboard
 from agentorchestr.a2a.tasks import Json, Task
@@ -24,13 +26,13 @@ from agentorchestr.model.states import WorkerState
 from agentorchestr.model.view import MessageView, SessionView, WorkerView
 from agentorchestr.paths import ensure_private
 from agentorchestr.process import offload
-from agentorchestr.supervisor.answers import A2A_THREAD, REQUEST_THREADS, outcome, request, request_id
+from agentorchestr.supervisor.answers import A2A_THREAD, REQUEST_THREADS, request, request_id, standing
 from agentorchestr.supervisor.book import Book
 from agentorchestr.supervisor.gear import Gear
 from agentorchestr.supervisor.post import ORG, RETRY_S, Carrier
 from agentorchestr.swarm.artifacts import Shelf, packed
 from agentorchestr.swarm.card_wire import FILLER_TAG
-from agentorchestr.wiring.a2a_tasks import cancelled, steps_of_agent
+from agentorchestr.wiring.a2a_tasks import asks_still, cancelled, carry_on, steps_of_agent
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +40,7 @@ AGENT = "pool"
 """The agent id of a session's pools; the profile's topics of pools are below it."""
 ROLE = (("a2a-ao-role", AGENT),)
 IDLE = frozenset({WorkerState.IDLE, WorkerState.DONE})
+AT_WORK = frozenset({WorkerState.STARTING, WorkerState.WORKING})
 GOING = frozenset({WorkerState.DEAD, WorkerState.FAILED})
 OPEN = 1000
 """Requests that are worked on or wait, at most; the next one is told to come back later."""
@@ -70,8 +73,12 @@ async def _serve(gear: Gear, carrier: Carrier) -> None:
     filters = [PROFILE_TOPICS.pool_requests(me.org, me.unit)]
     async with carrier.dial(me, will_for(me, card, user=ROLE)) as line, Switchboard(line) as board:
         tasks, cards = board.branch(), board.branch()
+        responder = Responder(
+            tasks, me, handler, store=store, limits=limits, more_filters=filters, resume=True
+        )
         async with (
-            Responder(tasks, me, handler, store=store, limits=limits, more_filters=filters, resume=True),
+            responder,
+            Background(carry_on(gear.book, responder, store, handler.asks)),
             CardPublisher(cards, me, card, user=ROLE) as shown,
         ):
             await _keep_card(gear, me, shown, card)
@@ -126,7 +133,10 @@ class PoolTasks:
         self._shelf = shelf
 
     async def start(self, task: Task) -> AsyncGenerator[Step]:
-        """Wait for a worker that is idle, put the newest turn to it, and tell what comes of it."""
+        """Wait for a worker that is idle, put the newest turn to it, and tell what comes of it.
+
+        What a requester says to a worker that asked is for that worker, idle or not.
+        """
         pool, text = str((task.metadata or {}).get(POOL, "")), task.turns[-1].text
         if not pool:
             yield rejected(f"ask one of the pools: {_named(pools_of(self._book.view))}")
@@ -144,7 +154,7 @@ class PoolTasks:
                 return
             if not told:
                 told = True
-                yield working(f"waiting for an idle {pool}")
+                yield Moved(TaskState.SUBMITTED, f"waiting for an idle {pool}")
             await self._book.next_after(seq)
         async for step in steps_of_agent(self._book, self._shelf, given.receiver, given.message_id):
             yield step
@@ -152,8 +162,13 @@ class PoolTasks:
     async def cancel(self, task: Task) -> None:
         """Tell the worker that has it, if one has."""
         given = _latest(self._book.view, task)
-        if given is not None and outcome(self._book.view, given.receiver, given.message_id) is None:
+        if given is not None and not _stands(self._book.view, given).ended:
             await self._book.record(cancelled(task, given.receiver, given.message_id))
+
+    def asks(self, task: Task) -> bool:
+        """Whether the worker that has it waits for the requester."""
+        given = _latest(self._book.view, task)
+        return given is None or asks_still(self._book.view, given.receiver, given.message_id)
 
     async def _given(self, task: Task, pool: str, body: str) -> MessageView | None:
         """The message that put the turn to a worker; None while there is none that could take it."""
@@ -162,11 +177,13 @@ class PoolTasks:
             before = _latest(view, task)
             if before is not None and not _lost(view, before):
                 return []
-            worker = next((one for one in view.team if fits(one, pool) and is_free(view, one)), None)
+            worker = _asker(view, task) or next(
+                (one for one in view.team if fits(one, pool) and is_free(view, one)), None
+            )
             if worker is None:
                 return []
             number = len(_all(view, task)) + 1
-            name = f"{_prefix(task)}{number}"
+            name = f"{_prefix(task, len(task.turns))}{number}"
             return [
                 request(name, f"a2a/{task.id}", worker.worker_id, body, thread=A2A_THREAD, verified=False)
             ]
@@ -181,20 +198,23 @@ def fits(worker: WorkerView, pool: str) -> bool:
 
 
 def is_free(view: SessionView, worker: WorkerView) -> bool:
-    """Whether a worker waits for work: it ended its turn, and nobody waits for it."""
-    waiting = (
-        message
+    """Whether a worker waits for work: it ended its turn, and nobody waits for it.
+
+    One that asked back may have other work until its question is answered.
+    """
+    # Of a task of several turns the newest counts.
+    waiting = {
+        message.sender if message.thread == A2A_THREAD else message.message_id: message
         for message in view.messages.values()
         if message.receiver == worker.worker_id
         and (message.read_at is None or message.thread in REQUEST_THREADS)
-    )
+    }
     return (
         worker.alive
         and worker.ready
         and worker.state in IDLE
         and not any(
-            message.read_at is None or outcome(view, worker.worker_id, message.message_id) is None
-            for message in waiting
+            message.read_at is None or _stands(view, message) in AT_WORK for message in waiting.values()
         )
     )
 
@@ -203,19 +223,30 @@ def _members(view: SessionView) -> list[WorkerView]:
     return [worker for worker in view.team if worker.state not in GOING]
 
 
-def _prefix(task: Task) -> str:
-    """What begins the ids of messages that put the newest turn of *task* to workers."""
-    return f"{request_id('pool', task.id, len(task.turns))}-"
+def _prefix(task: Task, turn: int) -> str:
+    """What begins the ids of messages that put a turn of *task* to workers."""
+    return f"{request_id('pool', task.id, turn)}-"
 
 
-def _all(view: SessionView, task: Task) -> list[MessageView]:
-    prefix = _prefix(task)
+def _all(view: SessionView, task: Task, turn: int = 0) -> list[MessageView]:
+    prefix = _prefix(task, turn or len(task.turns))
     return [message for name, message in view.messages.items() if name.startswith(prefix)]
 
 
 def _latest(view: SessionView, task: Task) -> MessageView | None:
     found = _all(view, task)
     return found[-1] if found else None
+
+
+def _asker(view: SessionView, task: Task) -> WorkerView | None:
+    """The worker that had the turn before this one, while it lives."""
+    before = _all(view, task, len(task.turns) - 1) if len(task.turns) > 1 else []
+    worker = view.workers[before[-1].receiver] if before else None
+    return worker if worker is not None and worker.alive else None
+
+
+def _stands(view: SessionView, given: MessageView) -> WorkerState:
+    return standing(view, given.receiver, given.message_id).state
 
 
 def _lost(view: SessionView, given: MessageView) -> bool:

@@ -8,11 +8,8 @@ from agentorchestr.a2a.codec import from_json, item, read_item, to_json
 from agentorchestr.a2a.errors import A2AError, Fault
 from agentorchestr.a2a.states import (
     INTERRUPTED,
-    OF_DELEGATED,
     OF_WORKER,
     TERMINAL,
-    TO_DELEGATED,
-    TO_WORKER,
     TaskState,
 )
 from agentorchestr.a2a.tasks import (
@@ -26,7 +23,6 @@ from agentorchestr.a2a.tasks import (
     TaskStatus,
     applied,
 )
-from agentorchestr.model.mail import DelegatedState
 from agentorchestr.model.states import WorkerState
 
 
@@ -88,20 +84,12 @@ def test_cancelled_with_two_l_is_canceled() -> None:
     assert TaskState("cancelled") is TaskState.CANCELED
 
 
-def test_every_state_of_ours_has_one_of_theirs_and_back() -> None:
+def test_a_worker_that_needs_somebody_makes_its_task_wait_for_input() -> None:
     assert set(OF_WORKER) == set(WorkerState)
-    assert set(TO_WORKER) == set(TO_DELEGATED) == set(TaskState)
-    assert set(OF_DELEGATED) == set(DelegatedState)
-    for delegated in DelegatedState:
-        assert OF_DELEGATED[delegated].terminal is delegated.final
-    for state in TERMINAL:
-        assert TO_DELEGATED[state].final
-        assert TO_WORKER[state].ended
-    for state in INTERRUPTED:
-        assert TO_WORKER[state] is WorkerState.ASKS
-        assert not TO_DELEGATED[state].final
-    for worker in (WorkerState.WORKING, WorkerState.ASKS, WorkerState.DONE, WorkerState.FAILED):
-        assert TO_WORKER[OF_WORKER[worker]] is worker
+    asking = {worker for worker, state in OF_WORKER.items() if state in INTERRUPTED}
+    assert asking == {WorkerState.ASKS, WorkerState.BLOCKED}
+    ended = {worker for worker, state in OF_WORKER.items() if state in TERMINAL}
+    assert ended == {WorkerState.DONE, WorkerState.FAILED, WorkerState.DEAD}
 
 
 MESSAGE = Message("m", Role.USER, (Part(text="hi"), Part(data={"a": None})), context_id="c", task_id="t")

@@ -63,11 +63,13 @@ async def test_what_came_while_nobody_watched_is_read_once_with_broadcasts(env):
 
 async def test_a_model_sends_answers_waits_and_lists(env):
     async with client(env, "model", "--skill", "plan") as session, Bus("ann", env=env) as ann:
-        [one] = (await said(session, "send_message", to="ann", body="hello", subject="s", reply_to="boss"))[
-            "sent"
-        ]
+        sent = await said(
+            session, "send_message", to="ann", body="hello", subject="s", reply_to="boss", expires_s=60
+        )
+        [one] = sent["sent"]
         assert one["state"] in {"sent", "received"}
         [got] = await first(ann.messages(), 1)
+        assert got.expires_at == pytest.approx(got.created_at + 60)
         assert (got.sender.agent, got.body, str(got.reply_to)) == (
             "model",
             "hello",

@@ -1,20 +1,23 @@
 """How far a message got, what showed it, and what its sender is told."""
 
 import asyncio
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from agentorchestr.clock import Clock
 from agentorchestr.errors import ToolRefused
 from agentorchestr.model import facts as f
 from agentorchestr.model.facts import Recorded
-from agentorchestr.model.mail import Address, Letter, LetterState
+from agentorchestr.model.mail import Address, Letter, LetterKind, LetterState
 from agentorchestr.model.states import AgentEventKind, MessageStep, Report
 from agentorchestr.model.view import SessionView
-from agentorchestr.supervisor.answers import A2A_THREAD, REQUEST_THREADS
+from agentorchestr.supervisor.answers import A2A_THREAD, REQUEST_THREADS, TASK_THREAD
 from agentorchestr.supervisor.book import Book
 from agentorchestr.supervisor.desk import Principal, PrincipalKind
 from agentorchestr.supervisor.letters_moved import letters_moved, letters_so_far
@@ -208,7 +211,7 @@ class Gear:
     """As much of the session's gear as these verbs touch."""
 
     def __init__(self, book: Book) -> None:
-        self.book, self.session_id = book, "s1"
+        self.book, self.session_id, self.clock = book, "s1", Clock()
 
     @property
     def view(self) -> SessionView:
@@ -267,6 +270,66 @@ async def test_an_answer_sent_outside_is_the_letters_end(book: Book) -> None:
     words = {**NO_WORDS, "answers": "m1"}
     await desk_of(book, "w1", SentLetters()).send_message(LETTER.sender, "yes", **words)
     assert book.view.messages["m1"].step is MessageStep.ACTED
+
+
+@pytest.mark.anyio
+async def test_all_that_is_said_of_a_letter_leaves_the_session_with_it(book: Book) -> None:
+    await book.record(*lives("w1"), *lives("w2"))
+    post, now = SentLetters(), time.time()
+    await desk_of(book, "w1", post).send_message(
+        "s2/w9", "# hi", reply_to="w2", thread="t", content_type="text/markdown", expires_s=60, question=True
+    )
+    [(_, letter)] = post.letters
+    assert (letter.thread, letter.content_type) == ("t", "text/markdown")
+    assert letter.reply_to == Address("agentorchestr", "s1", "w2")
+    assert letter.kind is LetterKind.ASK
+    assert now + 60 <= letter.expires_at <= time.time() + 60
+
+
+@pytest.mark.anyio
+async def test_thread_content_type_and_reply_to_reach_a_reader_from_here_and_from_elsewhere(
+    book: Book,
+) -> None:
+    await book.record(*lives("w1"), *lives("w2"), *lives("w3"))
+    desk = desk_of(book, "w2")
+    await desk_of(book, "w1").send_message(
+        "w2", "hi", reply_to="w3", thread="t", content_type="text/markdown"
+    )
+    reply: Any = await desk.read_inbox()
+    [line] = reply["messages"]
+    assert (line["reply_to"], line["thread"], line["content_type"]) == ("w3", "t", "text/markdown")
+    ann, ben = (Address("agentorchestr", "local", name) for name in ("ann", "ben"))
+    await queue_letter(book, Letter("1", ann, Address("agentorchestr", "s1", "w2"), "hi", reply_to=ben), "w2")
+    reply = await desk.read_inbox()
+    assert reply["messages"][0]["reply_to"] == str(ben)
+    assert "content_type" not in reply["messages"][0]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("to", "words"),
+    [
+        ("w2", {"expires_s": 5.0}),
+        ("w2", {"reply_to": "nobody"}),
+        ("w2", {"reply_to": "a/b/c/d"}),
+        ("w2", {"thread": A2A_THREAD}),
+        ("s2/w9", {"thread": "two words"}),
+    ],
+)
+async def test_what_cannot_be_said_of_a_message_is_refused(book: Book, to: str, words: Any) -> None:
+    await book.record(*lives("w1"), *lives("w2"))
+    post = SentLetters()
+    with pytest.raises(ToolRefused):
+        await desk_of(book, "w1", post).send_message(to, "hi", **words)
+    assert not book.view.messages
+    assert not post.letters
+
+
+@pytest.mark.anyio
+async def test_a_delegated_task_takes_no_question_for_an_answer(book: Book) -> None:
+    await book.record(*lives("w1"), replace(LETTER, thread=TASK_THREAD))
+    with pytest.raises(ToolRefused, match="no turn"):
+        await desk_of(book, "w1").send_message(LETTER.sender, "which?", answers="m1", question=True)
 
 
 @pytest.mark.anyio

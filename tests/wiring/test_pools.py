@@ -94,7 +94,7 @@ async def test_a_request_goes_to_the_worker_of_that_role_that_is_free(book: Book
         await book.record(
             f.MessagesRead("w3", (name,)), f.MessageQueued("a", "w3", "x", "fine", answers=name)
         )
-        assert await rest(steps) == ["TASK_STATE_WORKING", "fine", "TASK_STATE_COMPLETED"]
+        assert await rest(steps) == ["fine", "TASK_STATE_COMPLETED"]
 
 
 async def test_it_waits_while_everybody_is_busy_and_each_gets_one(book: Book, pool: PoolTasks) -> None:
@@ -157,6 +157,26 @@ async def test_cancelling_tells_the_worker_that_has_it(book: Book, pool: PoolTas
         await until_told(steps, "queued for w1")
         await pool.cancel(task())
     assert "was cancelled" in letters(book)[-1][1]
+
+
+async def test_what_a_worker_asked_is_answered_to_it_and_meanwhile_it_may_have_other_work(
+    book: Book, pool: PoolTasks
+) -> None:
+    await book.record(*spawned("w1"), turn("w1"), idle("w1"))
+    async with asked(pool, task(number=1)) as steps:
+        await until_told(steps, "queued for w1")
+        [name] = book.view.messages
+        question = f.MessageQueued("q", "w1", "x", "which one?", question=True, answers=name)
+        await book.record(f.MessagesRead("w1", (name,)), question)
+        await until_told(steps, "which one?")
+    assert pool.asks(task(number=1))
+    async with asked(pool, task(number=2)) as steps:
+        await until_told(steps, "queued for w1")
+    await book.record(*spawned("w2"), turn("w2"), idle("w2"))
+    reply = Message("m2", Role.USER, (Part(text="the blue one"),))
+    async with asked(pool, task("reviewer", 1, reply)) as steps:
+        await until_told(steps, "queued for w1")
+    assert letters(book)[-1] == ("w1", "the blue one")
 
 
 @pytest.mark.parametrize(("name", "says"), [("dancer", "no dancer"), ("", "ask one of the pools")])
