@@ -30,12 +30,10 @@ class SendMessage(Tool):
     priority: Literal["low", "normal", "high"] = "normal"
     answers: Annotated[Name, Field(description="The message_id you answer.")] = ""
     question: Annotated[bool, Field(description="You need their reply to go on.")] = False
-    reply_to: Annotated[Line, Field(description="Who gets the reply, if not you.")] = ""
+    reply_to: Line = ""
     thread: Name = ""
     content_type: Annotated[str, StringConstraints(min_length=1, max_length=100)] = "text/plain"
-    expires_s: Annotated[
-        float, Field(ge=0, le=EXPIRES_MOST_S, allow_inf_nan=False, description="Outside the session only.")
-    ] = 0
+    expires_s: Annotated[float, Field(ge=0, le=EXPIRES_MOST_S, allow_inf_nan=False)] = 0
     operation: Annotated[Name, Field(description="Your id of this act: a repeat sends nothing.")] = ""
 
     async def perform(self, desk: Desk, principal: Principal) -> Reply:
