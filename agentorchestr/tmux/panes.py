@@ -161,10 +161,11 @@ def open_pane(
     marks = {"@ao_title": quoting.plain_title(title), "@ao_worker": quoting.plain_title(worker_id)}
     marks["@ao_lead"] = "1" if lead else ""
     with server.layout_lock:
-        rows = [row for row in list_panes(server, session) if row.team == team]
-        mates = _with_room(rows)
-        if mates and (pane_id := _split(server, mates, words=words, cwd=cwd, marks=marks)):
-            return pane_id
+        for _ in range(2):  # a pane may close between the look and the split
+            rows = [row for row in list_panes(server, session) if row.team == team]
+            mates = _with_room(rows)
+            if mates and (pane_id := _split(server, mates, words=words, cwd=cwd, marks=marks)):
+                return pane_id
         return _new_window(server, session, team=team, rows=rows, words=words, cwd=cwd, marks=marks)
 
 
@@ -249,7 +250,7 @@ def _opened(server: TmuxServer, commands: Sequence[Command], *, cwd: Path) -> st
         return pane_id
     if pane_id:
         close_pane(server, pane_id)
-    elif is_gone(done) or "no space" in done.error_text:
+    if is_gone(done) or "no space" in done.error_text:
         return ""
     raise refusal(done, during=commands[0][0])
 

@@ -151,6 +151,8 @@ def test_what_fails_half_way_leaves_no_pane(server, session, tmp_path):
     opening = ("split-window", "-t", "%0", "-P", "-F", "#{pane_id}", "--", *SLEEPER)
     with pytest.raises(TmuxError):
         panes._opened(server, [opening, ("select-layout", "-t", "%0", "ffff,200x50,0,0")], cwd=tmp_path)
+    beside = [opening, ("select-pane", "-t", "%99")]
+    assert not panes._opened(server, beside, cwd=tmp_path), "one that closed meanwhile is no fault"
     assert [row.pane_id for row in panes.list_panes(server)] == ["%0"]
 
 
