@@ -211,7 +211,7 @@ class Agent:
             lead.perform(step)
 
     def _report_done(self, args: Mapping[str, Any]) -> None:
-        """Report; when messages wait, read them first, and report again if there is nothing new in them."""
+        """Report; when messages wait, read them first, and report again unless they bring new work."""
         # What is refused is shown already; a real agent would go on too.
         with contextlib.suppress(McpError):
             try:
@@ -219,8 +219,13 @@ class Agent:
             except ToolFailed:
                 fresh = self._new_messages(self._work.call("get_brief"))
                 self._heard += fresh
-                if not fresh:
+                if not self._brings_work("\n".join(fresh)):
                     self._work.call("report_done", **args)
+
+    def _brings_work(self, heard: str) -> bool:
+        turns = self._worker_plan.turns if self._worker_plan is not None else ()
+        later = turns[self._work.transcript.progress.turn + 1 :]
+        return bool(heard and later and later[0].on and later[0].on.search(heard))
 
     def _step_failed(self, reason: str) -> None:
         """Say so to whom it concerns; the scenario's other steps of this turn make no sense any more."""

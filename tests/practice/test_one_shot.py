@@ -267,17 +267,28 @@ def test_a_resumed_worker_meets_its_own_merge_again(setup: Setup, serve: Serve) 
     )
 
 
-def test_a_report_that_is_refused_for_known_messages_is_made_again(setup: Setup, serve: Serve) -> None:
+@pytest.mark.parametrize(("message_id", "reports"), [("m1", 2), ("new", 2), ("work", 1)])
+def test_a_report_refused_for_messages_is_made_again_unless_they_bring_work(
+    setup: Setup, serve: Serve, message_id: str, reports: int
+) -> None:
     setup.scenario("""
         [[worker]]
         match = "poem"
-        turns = [[{ do = "call", tool = "report_done", args = { summary = "x" } }]]
+        turns = [
+          [{ do = "call", tool = "report_done", args = { summary = "x" } }],
+          { on = "fail", steps = [{ do = "say", text = "later" }] },
+        ]
     """)
-    letter = {"message_id": "m1", "sender": "supervisor", "body": "Mend it."}
+    first = {"message_id": "m1", "sender": "supervisor", "body": "Mend it."}
+    body = "The checks fail." if message_id == "work" else "Mend it."
+    briefs = iter([[first], [{**first, "message_id": message_id, "body": body}]])
     answers = iter([ValueError("1 message(s) wait for you"), {"recorded": True}])
     endpoint = serve(
         WORKER_TOOLS,
-        answers={"get_brief": {**BRIEF, "messages": [letter]}, "report_done": lambda _: next(answers)},
+        answers={
+            "get_brief": lambda _: {**BRIEF, "messages": next(briefs)},
+            "report_done": lambda _: next(answers),
+        },
     )
     setup.one_shot("Call get_brief.", endpoint=endpoint)
-    assert len(endpoint.called("report_done")) == 2, "the message was known already"
+    assert len(endpoint.called("report_done")) == reports
