@@ -106,7 +106,8 @@ def _why_not_acted(view: SessionView, message: MessageView) -> str:
     if receiver is None or message.acted_at is not None:
         return ""
     if receiver.pid and not receiver.alive:
-        return f"{message.receiver} ended {_when(message)}"
+        again = "" if receiver.killed else "; started again, it would still be told"
+        return f"{message.receiver} ended {_when(message)}{again if message.read_at is None else ''}"
     if message.read_at is not None:
         return ""
     return receiver.held or receiver.asks or (receiver.last_note if receiver.stalled else "")

@@ -26,7 +26,7 @@ from agentorchestr.mqtt.broker import broker_folder, read_record, stop_broker
 from agentorchestr.paths import Paths
 from agentorchestr.process import end_marked, lives
 from agentorchestr.supervisor.composer import plain
-from agentorchestr.supervisor.places import agent_folder
+from agentorchestr.supervisor.places import kept_folder
 from agentorchestr.supervisor.principals import TokenBook
 from agentorchestr.tmux.looking import look
 from agentorchestr.tmux.server import TmuxServer
@@ -177,7 +177,7 @@ class ListeningSession:
     def spawn(self, task: str = "listen") -> str:
         return str(self.call(LEAD, "spawn_worker", task=task)["worker_id"])
 
-    def call(self, worker_id: str, tool: str, **arguments: object) -> dict[str, Any]:
+    def call(self, worker_id: str, tool: str, /, **arguments: object) -> dict[str, Any]:
         """Call a tool as *worker_id* would, again while nobody answers. Raises ``Refused``."""
         found: list[httpx.Response] = []
 
@@ -246,7 +246,7 @@ class ListeningSession:
 
     def said(self, worker_id: str, kind: str) -> list[str]:
         """What an agent's transcript holds: its prompts (``user``) or its own words (``assistant``)."""
-        folder = agent_folder(self.paths.session_run(self.session_id), worker_id)
+        folder = kept_folder(self.paths.session(self.session_id), worker_id)
         texts = []
         for path in sorted(folder.rglob("practice-*.jsonl")):
             for line in path.read_text().splitlines():

@@ -10,6 +10,7 @@ from pathlib import Path
 from agentorchestr.bus import Bus
 from agentorchestr.clock import SYSTEM_CLOCK, until
 from agentorchestr.errors import OrchestrError
+from agentorchestr.model.states import LEAD
 from agentorchestr.model.view import WorkerView
 from scripts.chaos.delivery_person import Person
 from scripts.chaos.delivery_session import ListeningSession, Refused
@@ -138,8 +139,9 @@ class Storm:
 
     def _resend_lost(self) -> None:
         """Send again what its sender was told to be lost with an agent that died."""
+        self._bury()
         view = self._session.view()
-        dead = {w.worker_id for w in view.team if w.pid and not w.alive}
+        dead = {w.worker_id for w in view.team if w.killed}
         if not dead:
             return
         heard: dict[str, list[str]] | None = None
@@ -157,6 +159,12 @@ class Storm:
             self._died_with.add(message_id)
             if message_id not in heard:
                 self._attempt(send, outside=False)
+
+    def _bury(self) -> None:
+        """Give up agents that died, as a lead does: one that nobody gave up may be started again."""
+        for worker in self._session.view().team:
+            if worker.pid and not worker.alive and not worker.killed:
+                self._session.call(LEAD, "kill_worker", worker_id=worker.worker_id)
 
     # The agent outside
 

@@ -27,6 +27,7 @@ def test_under_fire_nothing_is_lost_doubled_garbled_or_falsely_told(
     assert counted.false_not_delivered == []
     assert counted.drafts_destroyed == []
     assert counted.garbled_prompts == []
+    assert counted.prompts, "no transcript was found: then nothing was looked at"
     assert (counted.approved_by_typing, counted.run_by_a_shell) == (0, 0)
     assert counted.sends == 40
     assert faults.supervisor, "a seed without a kill proves nothing"

@@ -92,9 +92,13 @@ def test_a_sender_is_told_why_a_message_is_not_read(view_of: Build) -> None:
 @pytest.mark.parametrize(
     ("before", "when"),
     [
-        ((), "before it read this"),
+        ((), "before it read this; started again, it would still be told"),
+        ((f.WorkerKilled("w1", "lead"),), "before it read this"),
         ((READ,), "after it read this"),
-        ((READ, f.ReplyUnsure("w1", ("m1",))), "and may have read this"),
+        (
+            (READ, f.ReplyUnsure("w1", ("m1",))),
+            "and may have read this; started again, it would still be told",
+        ),
     ],
 )
 def test_a_sender_is_told_of_a_reader_that_ended(
