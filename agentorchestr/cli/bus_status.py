@@ -10,7 +10,8 @@ from agentorchestr.bus.names import short_name
 from agentorchestr.bus.shapes import Shape, standing_shape
 from agentorchestr.cli.bus_options import Desk, bus_words, desk_in
 from agentorchestr.cli.text import clean, shorten, took
-from agentorchestr.errors import UsageError
+from agentorchestr.errors import BusError, MissingDependency, UsageError
+from agentorchestr.journal.mailbox import MailStore
 from agentorchestr.model.mail import Standing
 
 SHOWN = 20
@@ -25,18 +26,34 @@ CELL_CHARS = 60
 @click.pass_context
 def status(ctx: click.Context, /, *, letter_id: str, last: int, **words: Any) -> int:
     """Show how far a letter of yours got, or the last ones, newest first."""
+    from agentorchestr.cli.bus_running import with_mail
+
     desk = desk_in(ctx, words)
+
+    async def look(store: MailStore) -> int:
+        return _told(desk, store, letter_id, last)
+
+    try:
+        # What receivers said while no command of ours ran waits at the broker.
+        return with_mail(desk.place, look)
+    except (BusError, MissingDependency) as exc:
+        if not desk.screen.as_json:
+            desk.screen.line(f"as last heard: {exc}")
+        with desk.place.home.open_store() as store:
+            return _told(desk, store, letter_id, last)
+
+
+def _told(desk: Desk, store: MailStore, letter_id: str, last: int) -> int:
     me = desk.place.me
-    with desk.place.home.open_store() as store:
-        if not letter_id:
-            return _show(desk, store.outbox.recent(me, limit=last), {})
-        found = store.outbox.find(me, letter_id)
-        if found is None:
-            raise UsageError(
-                f"{short_name(me)} sent no letter {letter_id!r}",
-                hint="see the last ones: agentorchestr bus status",
-            )
-        reached = {} if found.letter.receiver else store.outbox.reached(me, letter_id)
+    if not letter_id:
+        return _show(desk, store.outbox.recent(me, limit=last), {})
+    found = store.outbox.find(me, letter_id)
+    if found is None:
+        raise UsageError(
+            f"{short_name(me)} sent no letter {letter_id!r}",
+            hint="see the last ones: agentorchestr bus status",
+        )
+    reached = {} if found.letter.receiver else store.outbox.reached(me, letter_id)
     return _show(desk, [found], {short_name(who): state.value for who, state in reached.items()})
 
 
